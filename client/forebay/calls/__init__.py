@@ -1,0 +1,60 @@
+"""The API's endpoints as values: one module per domain, one function per endpoint.
+
+A function returns a `Call`; `forebay.client` sends it, blocking or async. So every endpoint is
+written once, and nothing is sent by building a call.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote
+
+from pydantic import BaseModel, TypeAdapter
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """A request and how its answer is read."""
+
+    method: str
+    path: str  # below the API's base, already escaped
+    parse: Callable[[bytes], T]
+    body: Any = None  # JSON values; None sends no body
+    headers: Mapping[str, str] = field(default_factory=dict)
+    is_repeatable: bool = False  # whether sending it twice is as good as once
+
+
+def call(
+    method: str,
+    path: str,
+    answer: type[T] | Any = None,
+    body: BaseModel | Any = None,
+    *,
+    headers: Mapping[str, str] | None = None,
+    is_repeatable: bool | None = None,
+) -> "Call[Any]":
+    """A call whose answer is validated as `answer` (a type), or ignored when that is None.
+
+    A model sends what was set on it and nothing else, so that a PATCH changes only what its
+    caller named.
+    """
+    if isinstance(body, BaseModel):
+        body = body.model_dump(mode="json", exclude_unset=True)
+    repeatable = method in ("GET", "DELETE") if is_repeatable is None else is_repeatable
+    return Call(method, path, reader(answer), body, headers or {}, repeatable)
+
+
+def reader(answer: Any) -> Callable[[bytes], Any]:
+    """A function from an answer's bytes to a value of type `answer`."""
+    if answer is None:
+        return lambda _: None
+    if isinstance(answer, type) and issubclass(answer, BaseModel):
+        return answer.model_validate_json
+    return TypeAdapter(answer).validate_json
+
+
+def segment(name: object) -> str:
+    """`name` as one segment of a path."""
+    return quote(str(name), safe="")

@@ -1,0 +1,85 @@
+"""What all wire shapes share. Knows no domain."""
+
+import unicodedata
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
+
+MAX_INT = 2**31 - 1
+FORBIDDEN_IN_NAMES = "/%&<>"
+
+
+class Wire(BaseModel):
+    """Base of answers: unknown keys of a newer server are ignored."""
+
+    model_config = ConfigDict(from_attributes=True, ser_json_inf_nan="null")
+
+
+class Action(BaseModel):
+    """Base of create and update bodies: an unknown key is an error of its sender."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Object(Wire):
+    """What every stored object has."""
+
+    id: UUID
+    created: "Timestamp"
+    updated: "Timestamp"
+
+
+def check_name(value: str) -> str:
+    """`value` in NFC, when it can be the name of an object and one segment of a URL.
+
+    Source: Prefect 3.8.4 `^[^/%&><]+$`, not blank; the rest is reliability rule B4.
+    """
+    name = unicodedata.normalize("NFC", value)
+    if not name.strip():
+        raise ValueError("a name must not be blank")
+    if len(name) > 255:
+        raise ValueError("a name has at most 255 characters")
+    if name != name.strip():
+        raise ValueError("a name must not begin or end with a space")
+    if name in (".", ".."):
+        raise ValueError("a name must not be . or ..")
+    bad = sorted({c for c in name if c in FORBIDDEN_IN_NAMES})
+    if bad:
+        raise ValueError(f"a name must not contain {' '.join(bad)}")
+    if any(unicodedata.category(c) in ("Cc", "Cs") for c in name):
+        raise ValueError("a name must not contain control characters")
+    return name
+
+
+def check_text(value: str) -> str:
+    """`value` when a database can store it: no NUL and no lone surrogate."""
+    if "\x00" in value or any(unicodedata.category(c) == "Cs" for c in value):
+        raise ValueError("text must not contain NUL or surrogate characters")
+    return value
+
+
+
+
+def _to_utc(value: datetime) -> datetime:
+    # Naive times are UTC (compat: stock clients send them in filters and logs).
+    if value.tzinfo is None:
+        return value.replace(tzinfo=UTC)
+    return value.astimezone(UTC)
+
+
+def format_time(value: datetime) -> str:
+    """RFC 3339 in UTC with microseconds and `Z`, as the API answers."""
+    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+Name = Annotated[str, AfterValidator(check_name)]
+Text = Annotated[str, AfterValidator(check_text)]
+Timestamp = Annotated[
+    datetime,
+    AfterValidator(_to_utc),
+    PlainSerializer(format_time, return_type=str, when_used="json"),
+]
+Limit = Annotated[int, Field(ge=0, le=MAX_INT)]  # how much at once; 0 means none
+Priority = Annotated[int, Field(ge=1, le=MAX_INT)]  # 1 is served first

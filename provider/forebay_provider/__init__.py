@@ -1,0 +1,1 @@
+"""Forebay's Terraform provider, in pure Python."""

@@ -1,0 +1,1 @@
+"""Forebay's control plane: the API that pools, queues, deployments and runs live behind."""
