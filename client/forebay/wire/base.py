@@ -60,8 +60,6 @@ def check_text(value: str) -> str:
     return value
 
 
-
-
 def _to_utc(value: datetime) -> datetime:
     # Naive times are UTC (compat: stock clients send them in filters and logs).
     if value.tzinfo is None:

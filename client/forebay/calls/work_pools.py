@@ -1,0 +1,69 @@
+"""Work pools and their workers. Source: Prefect 3.8.4 `/work_pools`."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from forebay.calls import Call, call, segment
+from forebay.wire.base import format_time
+from forebay.wire.flow_runs import ScheduledFlowRun
+from forebay.wire.work_pools import Worker, WorkPool, WorkPoolCreate, WorkPoolUpdate
+
+
+def create(body: WorkPoolCreate, *, idempotency_key: str | None = None) -> Call[WorkPool]:
+    """Create a pool with its default queue. 409 when the name is taken."""
+    headers = {"Idempotency-Key": idempotency_key} if idempotency_key else None
+    return call("POST", "/work_pools/", WorkPool, body, headers=headers)
+
+
+def read(name: str) -> Call[WorkPool]:
+    """One pool by name."""
+    return call("GET", f"/work_pools/{segment(name)}", WorkPool)
+
+
+def update(name: str, body: WorkPoolUpdate) -> Call[None]:
+    """Change the fields that are set on `body`."""
+    return call("PATCH", f"/work_pools/{segment(name)}", None, body, is_repeatable=True)
+
+
+def delete(name: str) -> Call[None]:
+    """Delete a pool with its queues and workers; its runs and deployments stay."""
+    return call("DELETE", f"/work_pools/{segment(name)}")
+
+
+def filter(
+    *, ids: Sequence[UUID] | None = None, limit: int | None = None, offset: int = 0
+) -> Call[list[WorkPool]]:
+    """Pools by name; at most 200 a page."""
+    criteria = {"id": {"any_": [str(i) for i in ids]}} if ids is not None else None
+    body = {"work_pools": criteria, "limit": limit, "offset": offset}
+    return call("POST", "/work_pools/filter", list[WorkPool], body, is_repeatable=True)
+
+
+def due_runs(
+    name: str,
+    *,
+    queue_names: Sequence[str] | None = None,
+    scheduled_before: datetime | None = None,
+    limit: int | None = None,
+) -> Call[list[ScheduledFlowRun]]:
+    """Poll: runs that may be claimed, by queue priority and time. Nothing is claimed."""
+    body: dict[str, Any] = {"work_queue_names": list(queue_names or []) or None, "limit": limit}
+    if scheduled_before is not None:
+        body["scheduled_before"] = format_time(scheduled_before)
+    path = f"/work_pools/{segment(name)}/get_scheduled_flow_runs"
+    return call("POST", path, list[ScheduledFlowRun], body, is_repeatable=True)
+
+
+def heartbeat(name: str, worker: str, interval_seconds: int) -> Call[None]:
+    """Say that `worker` is alive; its leases are renewed in the same call."""
+    body = {"name": worker, "heartbeat_interval_seconds": interval_seconds}
+    path = f"/work_pools/{segment(name)}/workers/heartbeat"
+    return call("POST", path, None, body, is_repeatable=True)
+
+
+def workers(name: str) -> Call[list[Worker]]:
+    """A pool's workers, the latest heartbeat first."""
+    path = f"/work_pools/{segment(name)}/workers/filter"
+    return call("POST", path, list[Worker], {}, is_repeatable=True)

@@ -1,0 +1,46 @@
+"""Work queues. Source: Prefect 3.8.4 `/work_pools/{name}/queues` and `/work_queues`."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from forebay.calls import Call, call, segment
+from forebay.wire.work_queues import WorkQueue, WorkQueueCreate, WorkQueueUpdate
+
+
+def create(
+    pool: str, body: WorkQueueCreate, *, idempotency_key: str | None = None
+) -> Call[WorkQueue]:
+    """Create a queue in `pool`; a taken priority moves its holder down. 409 on a taken name."""
+    headers = {"Idempotency-Key": idempotency_key} if idempotency_key else None
+    return call("POST", f"/work_pools/{segment(pool)}/queues", WorkQueue, body, headers=headers)
+
+
+def read(pool: str, name: str) -> Call[WorkQueue]:
+    """One queue of `pool` by name."""
+    return call("GET", f"/work_pools/{segment(pool)}/queues/{segment(name)}", WorkQueue)
+
+
+def read_by_id(id: UUID) -> Call[WorkQueue]:
+    """One queue by id."""
+    return call("GET", f"/work_queues/{id}", WorkQueue)
+
+
+def update(pool: str, name: str, body: WorkQueueUpdate) -> Call[None]:
+    """Change the fields that are set on `body`; a priority re-ranks the pool's queues."""
+    path = f"/work_pools/{segment(pool)}/queues/{segment(name)}"
+    return call("PATCH", path, None, body, is_repeatable=True)
+
+
+def delete(pool: str, name: str) -> Call[None]:
+    """Delete a queue. 409 for the pool's default queue."""
+    return call("DELETE", f"/work_pools/{segment(pool)}/queues/{segment(name)}")
+
+
+def filter(
+    pool: str, *, ids: Sequence[UUID] | None = None, limit: int | None = None, offset: int = 0
+) -> Call[list[WorkQueue]]:
+    """A pool's queues by priority; at most 200 a page."""
+    criteria = {"id": {"any_": [str(i) for i in ids]}} if ids is not None else None
+    body = {"work_queues": criteria, "limit": limit, "offset": offset}
+    path = f"/work_pools/{segment(pool)}/queues/filter"
+    return call("POST", path, list[WorkQueue], body, is_repeatable=True)

@@ -1,0 +1,119 @@
+"""Flow runs on the wire. Source: Prefect 3.8.4 `FlowRun…`."""
+
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from forebay.wire.base import Action, Name, Object, Text, Timestamp, Wire
+from forebay.wire.states import State, StateCreate, StateType
+
+Labels = dict[str, bool | int | float | str]
+
+
+class CreatedBy(Wire):
+    """Who or what made an object."""
+
+    id: UUID | None = None
+    type: str | None = None
+    display_value: str | None = None
+
+
+class FlowRunPolicy(Wire):
+    """How a run is retried; `max_retries` and `retry_delay_seconds` are old names kept."""
+
+    max_retries: int = 0
+    retry_delay_seconds: float = 0
+    retries: int | None = None
+    retry_delay: int | None = None  # seconds
+    pause_keys: list[str] | None = None
+    resuming: bool | None = False
+    retry_type: Literal["in_process", "reschedule"] | None = None
+
+
+class _NewRun(Action):
+    state: StateCreate | None = Field(default=None, description="First state of the run.")
+    name: Text | None = Field(default=None, max_length=255, description="Null invents one.")
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    context: dict[str, Any] = Field(default_factory=dict)
+    infrastructure_document_id: UUID | None = None
+    empirical_policy: FlowRunPolicy = Field(default_factory=FlowRunPolicy)
+    tags: list[Text] = Field(default_factory=list)
+    idempotency_key: Text | None = Field(default=None, max_length=255)
+    labels: Labels | None = None
+    parent_task_run_id: UUID | None = None
+    work_queue_name: Name | None = None
+    job_variables: dict[str, Any] | None = None
+
+
+class FlowRunCreate(_NewRun):
+    """A run of a flow, with a deployment or without."""
+
+    flow_id: UUID
+    flow_version: Text | None = None
+    deployment_id: UUID | None = None
+    work_pool_name: Name | None = None
+
+
+class DeploymentFlowRunCreate(_NewRun):
+    """A run of a deployment; what is left out comes from the deployment."""
+
+    enforce_parameter_schema: bool | None = None
+
+
+class FlowRunUpdate(Action):
+    """The keys that are present are changed."""
+
+    name: Text | None = Field(default=None, max_length=255)
+    flow_version: Text | None = None
+    parameters: dict[str, Any] | None = None
+    empirical_policy: FlowRunPolicy | None = None
+    tags: list[Text] | None = None
+    infrastructure_pid: Text | None = None
+    job_variables: dict[str, Any] | None = None
+
+
+class FlowRun(Object):
+    """A run as the API answers it; times in seconds, `state` null in polls."""
+
+    name: str
+    flow_id: UUID
+    state_id: UUID | None = None
+    deployment_id: UUID | None = None
+    deployment_version: str | None = None
+    work_queue_id: UUID | None = None
+    work_queue_name: str | None = None
+    flow_version: str | None = None
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    idempotency_key: str | None = None
+    context: dict[str, Any] = Field(default_factory=dict)
+    empirical_policy: FlowRunPolicy = Field(default_factory=FlowRunPolicy)
+    tags: list[str] = Field(default_factory=list)
+    labels: Labels = Field(default_factory=dict)
+    parent_task_run_id: UUID | None = None
+    state_type: StateType | None = None
+    state_name: str | None = None
+    run_count: int = 0
+    expected_start_time: Timestamp | None = None
+    next_scheduled_start_time: Timestamp | None = None
+    start_time: Timestamp | None = None
+    end_time: Timestamp | None = None
+    total_run_time: float = 0.0
+    estimated_run_time: float = 0.0
+    estimated_start_time_delta: float = 0.0
+    auto_scheduled: bool = False
+    infrastructure_document_id: UUID | None = None
+    infrastructure_pid: str | None = None
+    created_by: CreatedBy | None = None
+    work_pool_id: UUID | None = None
+    work_pool_name: str | None = None
+    state: State | None = None
+    job_variables: dict[str, Any] | None = None
+
+
+class ScheduledFlowRun(Wire):
+    """One entry of a poll's answer."""
+
+    work_pool_id: UUID
+    work_queue_id: UUID
+    flow_run: FlowRun
