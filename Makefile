@@ -24,3 +24,23 @@ else
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 endif
 	@touch $@
+
+# --- protocol contracts ----------------------------------------------------------------------
+# The generator has an environment of its own (see the dependency group `protos`). The mapping
+# of the include path gives the generated modules package-qualified imports.
+PB := provider/forebay_provider/pb
+PROTOC = $(PROTOS_VENV)/bin/python -m grpc_tools.protoc -Iforebay_provider/pb=protos
+
+$(PROTOS_VENV)/.installed: protos/requirements.lock
+	@test -x $(PROTOS_VENV)/bin/python || $(PYTHON) -m venv $(PROTOS_VENV)
+	$(PROTOS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+protos: $(PROTOS_VENV)/.installed ## regenerate the provider's messages from protos/
+	$(PROTOC) --python_out=provider --pyi_out=provider protos/*.proto
+
+protos-check: $(PROTOS_VENV)/.installed ## fail when the generated messages are not those of protos/
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	$(PROTOC) --python_out="$$folder" --pyi_out="$$folder" protos/*.proto && \
+	diff -r -x __init__.py -x __pycache__ "$$folder/forebay_provider/pb" $(PB) && \
+	echo "$(PB) is current"
