@@ -44,3 +44,7 @@ protos-check: $(PROTOS_VENV)/.installed ## fail when the generated messages are 
 	$(PROTOC) --python_out="$$folder" --pyi_out="$$folder" protos/*.proto && \
 	diff -r -x __init__.py -x __pycache__ "$$folder/forebay_provider/pb" $(PB) && \
 	echo "$(PB) is current"
+
+migration: setup ## write the next migration: make migration m="what changes"
+	@$(BIN)/python -m forebay_server.db.migrate "$(m)"
+	@$(BIN)/ruff format --quiet server/forebay_server/db/migrations/versions

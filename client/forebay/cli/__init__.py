@@ -1,0 +1,8 @@
+"""`forebay`: the command line. Commands of the other packages are found by entry point."""
+
+
+def main() -> None:
+    """Entry point of the `forebay` command."""
+    from forebay.cli.root import build
+
+    build()()

@@ -1,0 +1,1 @@
+"""Declares resources once and answers Terraform from the declaration. Knows no Forebay."""

@@ -1,0 +1,62 @@
+"""When two values of an attribute mean the same. Knows no plan."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+from forebay_provider.framework.declarations import Attribute, declaration
+from forebay_provider.framework.kinds import Set
+from forebay_provider.framework.values import Unknown
+
+
+def means_same(attribute: Attribute, one: Any, other: Any) -> bool:
+    """Whether two values say the same to the API: JSON text compares by its value."""
+    if attribute.kind.same(one, other):
+        return True
+    if one is None or other is None or isinstance(one, Unknown) or isinstance(other, Unknown):
+        return False
+    return attribute.is_json and json_equal(one, other)
+
+
+def json_equal(one: str, other: str) -> bool:
+    """Whether two JSON texts have one value: objects without order, numbers exact."""
+    try:
+        return _comparable(_load(one)) == _comparable(_load(other))
+    except (ValueError, RecursionError):
+        return False
+
+
+def keep_form(model: type[Any], values: dict[str, Any], like: dict[str, Any]) -> dict[str, Any]:
+    """`values` with the bytes and the order of `like` wherever both mean the same."""
+    return {
+        a.name: _keep(a, values[a.name], like.get(a.name)) for a in declaration(model).attributes
+    }
+
+
+def _keep(attribute: Attribute, value: Any, like: Any) -> Any:
+    if means_same(attribute, value, like):
+        return like
+    nested = attribute.nested
+    if nested is None or isinstance(attribute.kind, Set) or value is None or like is None:
+        return value
+    if attribute.nesting == "single":
+        return keep_form(nested, value, like)
+    if attribute.nesting == "map":
+        return {k: keep_form(nested, v, like.get(k) or {}) for k, v in value.items()}
+    pairs = zip(value, [*like, *[{}] * len(value)], strict=False)
+    return [keep_form(nested, item, old) for item, old in pairs]
+
+
+def _load(text: str) -> Any:
+    return json.loads(text, parse_float=Decimal)
+
+
+def _comparable(value: Any) -> Any:
+    # JSON tells true from 1 and Python does not.
+    if isinstance(value, bool):
+        return ("bool", value)
+    if isinstance(value, dict):
+        return {key: _comparable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_comparable(item) for item in value]
+    return value

@@ -1,0 +1,75 @@
+"""Builds the application; nothing happens at import."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, Depends, FastAPI
+
+from forebay import __version__
+from forebay_server.access.authentication import Authenticator, authenticated
+from forebay_server.db.engine import Database
+from forebay_server.deployments import routes as deployments
+from forebay_server.flow_runs import routes as flow_runs
+from forebay_server.flows import routes as flows
+from forebay_server.health import routes as health
+from forebay_server.logs import routes as logs
+from forebay_server.protocol import Gate, install_error_handlers
+from forebay_server.services.loops import Service, run_forever
+from forebay_server.settings import ServerSettings
+from forebay_server.work_pools import routes as work_pools
+from forebay_server.work_queues import routes as work_queues
+from forebay_server.workers import routes as workers
+
+SERVICES: tuple[Service, ...] = ()
+
+
+def create_app(settings: ServerSettings) -> FastAPI:
+    """The API over the database of `settings`, which must have been migrated."""
+    database = Database(settings.effective_database_url, synchronous=settings.sqlite_synchronous)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        tasks = [
+            asyncio.create_task(run_forever(service, database), name=service.name)
+            for service in (SERVICES if settings.run_services else ())
+        ]
+        yield
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await database.close()
+
+    app = FastAPI(
+        title="Forebay",
+        version=__version__,
+        lifespan=lifespan,
+        openapi_url="/api/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.settings = settings
+    app.state.database = database
+    secret = settings.api_auth_string
+    app.state.authenticator = Authenticator(
+        database,
+        secret.get_secret_value() if secret else None,
+        is_open=not settings.require_token,
+    )
+    install_error_handlers(app)
+    app.add_middleware(Gate)
+    app.include_router(health.public, prefix="/api")
+    api = APIRouter(prefix="/api", dependencies=[Depends(authenticated)])
+    for router in (
+        health.router,
+        work_pools.router,
+        work_queues.router,
+        workers.router,
+        flows.router,
+        deployments.router,
+        flow_runs.router,
+        logs.router,
+    ):
+        api.include_router(router)
+    app.include_router(api)
+    return app

@@ -1,0 +1,1 @@
+"""Claims: who holds which run, and which slots that takes."""

@@ -1,0 +1,45 @@
+"""The table of claims."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Index, text
+from sqlmodel import Field
+
+from forebay_server.db.columns import Row, UtcDateTime, table
+
+_IS_LIVE = text("ended_at IS NULL")
+
+
+def _live(name: str, *columns: str, unique: bool = False) -> Index:
+    return Index(name, *columns, unique=unique, sqlite_where=_IS_LIVE, postgresql_where=_IS_LIVE)
+
+
+class ClaimRow(Row, table=True):
+    """Who holds a run; live while `ended_at` is null, and then it occupies a slot.
+
+    Slots are counted from live claims, never kept as a number, so none can leak. The unique
+    index makes a second live claim of a run impossible whatever the code does.
+    """
+
+    __tablename__ = "claim"
+    __table_args__ = (
+        _live("ix_claim_live_run", "flow_run_id", unique=True),
+        _live("ix_claim_live_pool", "work_pool_id"),
+        _live("ix_claim_live_queue", "work_queue_id"),
+        _live("ix_claim_live_expiry", "expires_at"),
+        Index("ix_claim_run", "flow_run_id"),
+    )
+
+    flow_run_id: UUID = Field(foreign_key="flow_run.id", ondelete="CASCADE")
+    work_pool_id: UUID
+    work_queue_id: UUID
+    epoch: int
+    holder: str = Field(max_length=255)  # what identifies the proposer: a worker, else a token
+    worker_id: UUID | None = None  # whose heartbeats renew the lease, where it is known
+    lease_seconds: float
+    expires_at: datetime = Field(sa_type=UtcDateTime)
+    ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+claims = table(ClaimRow)

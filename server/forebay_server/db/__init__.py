@@ -1,0 +1,1 @@
+"""Engine, columns and migrations; knows no domain."""

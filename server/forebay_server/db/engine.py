@@ -1,0 +1,181 @@
+"""Connections and transactions on SQLite and PostgreSQL. Knows no table."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any, cast
+
+import orjson
+from sqlalchemy import Connection, Executable, Row, event, func, select
+from sqlalchemy.engine import CursorResult, make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from forebay_server.db.columns import now
+from forebay_server.errors import Overloaded
+
+MAX_WAITING_WRITERS = 1000  # on SQLite; above that a caller is told to come back
+BUSY_TIMEOUT_SECONDS = 10
+SQLITE_READERS = 4
+
+
+class Transaction:
+    """One transaction: statements, its time, and what to do once it is committed."""
+
+    def __init__(self, connection: AsyncConnection, dialect: str) -> None:
+        self.connection = connection
+        self.dialect = dialect
+        self._now: datetime | None = None
+        self._after_commit: list[Callable[[], None]] = []
+
+    async def execute(self, statement: Executable, values: Any = None) -> CursorResult[Any]:
+        """Run a statement; `values` may be a list of rows to insert."""
+        return await self.connection.execute(statement, values)
+
+    async def rows(self, statement: Executable) -> Sequence[Row[Any]]:
+        """All rows."""
+        return (await self.connection.execute(statement)).all()
+
+    async def row(self, statement: Executable) -> Row[Any] | None:
+        """The first row, if any."""
+        return (await self.connection.execute(statement)).first()
+
+    async def scalar(self, statement: Executable) -> Any:
+        """The first column of the first row, or None."""
+        return (await self.connection.execute(statement)).scalar()
+
+    async def now(self) -> datetime:
+        """The database's time, the same during the whole transaction.
+
+        On SQLite the one process that serves it is the database, so it is that process's clock.
+        """
+        if self._now is None:
+            if self.dialect == "sqlite":
+                self._now = now()
+            else:
+                self._now = cast(datetime, await self.scalar(select(func.clock_timestamp())))
+        return self._now
+
+    def after_commit(self, action: Callable[[], None]) -> None:
+        """Run `action` once the transaction is committed; never when it is rolled back."""
+        self._after_commit.append(action)
+
+    def committed(self) -> None:
+        """Run what waited for the commit."""
+        for action in self._after_commit:
+            action()
+
+
+class Database:
+    """The engine behind the server; `read` and `write` open transactions."""
+
+    def __init__(self, url: str, *, synchronous: str = "FULL") -> None:
+        self.url = make_url(url)
+        self.dialect = self.url.get_backend_name()
+        self._writers_waiting = 0
+        self._write_lock = asyncio.Lock()
+        if self.dialect == "sqlite":
+            self._writer = _sqlite_engine(url, "BEGIN IMMEDIATE", synchronous, pool_size=1)
+            self._reader = _sqlite_engine(url, "BEGIN", synchronous, pool_size=SQLITE_READERS)
+        else:
+            self._writer = _postgres_engine(url)
+            # A single statement needs no BEGIN and COMMIT around it.
+            self._reader = self._writer.execution_options(isolation_level="AUTOCOMMIT")
+
+    @property
+    def engine(self) -> AsyncEngine:
+        """The writing engine, for migrations."""
+        return self._writer
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[Transaction]:
+        """A transaction that only reads."""
+        async with self._reader.connect() as connection:
+            yield Transaction(connection, self.dialect)
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[Transaction]:
+        """A transaction that is committed at the end of the block, or wholly undone.
+
+        On SQLite writers of this process queue here, first come first served, so that the
+        database is never found locked. Raises `Overloaded` when too many wait already.
+        """
+        if self.dialect != "sqlite":
+            async with self._transaction() as transaction:
+                yield transaction
+            return
+        if self._writers_waiting >= MAX_WAITING_WRITERS:
+            raise Overloaded("Too many writes are waiting; try again shortly.")
+        self._writers_waiting += 1
+        try:
+            await self._write_lock.acquire()
+        finally:
+            self._writers_waiting -= 1
+        try:
+            async with self._transaction() as transaction:
+                yield transaction
+        finally:
+            self._write_lock.release()
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[Transaction]:
+        async with self._writer.begin() as connection:
+            transaction = Transaction(connection, self.dialect)
+            yield transaction
+        transaction.committed()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._writer.dispose()
+        await self._reader.dispose()
+
+
+def _json_engine(url: str, **options: Any) -> AsyncEngine:
+    return create_async_engine(
+        url,
+        json_serializer=lambda value: orjson.dumps(value).decode(),
+        json_deserializer=orjson.loads,
+        **options,
+    )
+
+
+def _sqlite_engine(url: str, begin: str, synchronous: str, *, pool_size: int) -> AsyncEngine:
+    engine = _json_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=BUSY_TIMEOUT_SECONDS,
+        connect_args={"timeout": BUSY_TIMEOUT_SECONDS},
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _configure(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # the driver must not begin transactions by itself
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute(f"PRAGMA synchronous={synchronous}")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def _postgres_engine(url: str) -> AsyncEngine:
+    timeouts = {
+        "lock_timeout": "2s",
+        "statement_timeout": "10s",
+        "idle_in_transaction_session_timeout": "10s",
+        "application_name": "forebay",
+    }
+    return _json_engine(
+        url,
+        pool_size=10,
+        max_overflow=0,
+        pool_timeout=10,
+        pool_pre_ping=True,
+        connect_args={"server_settings": timeouts},
+    )

@@ -1,0 +1,1 @@
+"""Deployments, their schedules, and the runs made from them."""

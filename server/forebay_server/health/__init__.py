@@ -1,0 +1,1 @@
+"""Whether the server lives, and which version it is."""

@@ -1,0 +1,50 @@
+"""Health, readiness and versions. `public` needs no credentials."""
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+
+from forebay_server.protocol import Route
+
+# What clients compare against: they refuse another major version (prefect-api 1).
+PREFECT_VERSION = "3.8.4"
+API_VERSION = "0.8.4"
+
+public = APIRouter(tags=["Health"], route_class=Route)
+router = APIRouter(tags=["Health"], route_class=Route)
+
+
+@public.get("/health")
+async def read_health() -> bool:
+    """True while the process answers."""
+    return True
+
+
+@public.get("/ready")
+async def read_ready(request: Request) -> JSONResponse:
+    """200 when the database answers, else 503."""
+    try:
+        async with request.app.state.database.read() as db:
+            await db.scalar(select(1))
+    except (SQLAlchemyError, OSError):
+        return JSONResponse({"message": "Database is not available"}, 503)
+    return JSONResponse({"message": "OK"})
+
+
+@router.get("/hello")
+async def read_hello() -> str:
+    """A greeting, for clients that try the connection."""
+    return "👋"
+
+
+@router.get("/version")
+async def read_api_version() -> str:
+    """The version of the API's shapes."""
+    return API_VERSION
+
+
+@router.get("/admin/version")
+async def read_server_version() -> str:
+    """The Prefect version that this API behaves as."""
+    return PREFECT_VERSION

@@ -1,0 +1,1 @@
+"""Loops that work without a request."""

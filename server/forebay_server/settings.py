@@ -1,0 +1,53 @@
+"""Settings of the server process, from `FOREBAY_…` and, for the same things, `PREFECT_…`."""
+
+from pathlib import Path
+
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from forebay.settings import home
+
+
+class ServerSettings(BaseSettings):
+    """Built once in the entry point and handed down."""
+
+    model_config = SettingsConfigDict(env_prefix="FOREBAY_", populate_by_name=True)
+
+    home: Path = Field(default_factory=home, description="Folder of the database and profiles.")
+    database_url: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices(
+            "FOREBAY_DATABASE_URL",
+            "PREFECT_SERVER_DATABASE_CONNECTION_URL",
+            "PREFECT_API_DATABASE_CONNECTION_URL",
+        ),
+        description="`sqlite+aiosqlite:///FILE` or `postgresql+asyncpg://…`; default: a file in "
+        "the home folder.",
+    )
+    api_auth_string: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices(
+            "FOREBAY_SERVER_API_AUTH_STRING", "PREFECT_SERVER_API_AUTH_STRING"
+        ),
+        description="`user:password` accepted as Basic authentication beside tokens.",
+    )
+    require_token: bool = Field(default=True, description="False lets anybody in (loopback only).")
+    run_services: bool = Field(default=True, description="Whether background loops run.")
+    sqlite_synchronous: str = Field(
+        default="FULL",
+        pattern="^(FULL|NORMAL)$",
+        description="NORMAL may lose the last writes on power loss.",
+    )
+
+    @property
+    def effective_database_url(self) -> str:
+        """The URL with an async driver; the default is a file in the home folder."""
+        url = self.database_url or f"sqlite+aiosqlite:///{self.home / 'forebay.db'}"
+        for plain, driver in (
+            ("sqlite:", "sqlite+aiosqlite:"),
+            ("postgres:", "postgresql+asyncpg:"),
+            ("postgresql:", "postgresql+asyncpg:"),
+        ):
+            if url.startswith(plain):
+                return driver + url.removeprefix(plain)
+        return url

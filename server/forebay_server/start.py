@@ -1,0 +1,94 @@
+"""What happens before the server listens: one process per file, schema, first token."""
+
+import fcntl
+import os
+import tempfile
+from pathlib import Path
+from typing import IO
+
+from sqlalchemy.engine import make_url
+
+from forebay_server.access import queries as tokens
+from forebay_server.access.authentication import hash_token, new_token
+from forebay_server.db.engine import Database
+from forebay_server.db.migrate import upgrade
+from forebay_server.settings import ServerSettings
+
+PROFILE = "local"  # the profile that the first start writes
+
+
+class AlreadyServed(Exception):
+    """Another process serves the same SQLite file."""
+
+
+def lock_sqlite(settings: ServerSettings) -> IO[str] | None:
+    """Hold the file's lock until the returned handle is closed; None for other databases.
+
+    Raises `AlreadyServed`: with SQLite the server is one process, since it orders the writers.
+    """
+    url = make_url(settings.effective_database_url)
+    if url.get_backend_name() != "sqlite" or not url.database:
+        return None
+    path = Path(url.database)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = path.with_name(path.name + ".lock").open("w")  # kept open by the caller
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        handle.close()
+        raise AlreadyServed(
+            f"{path} is served by another process. SQLite means one server process; use "
+            "PostgreSQL (--database-url) for more, or stop the other one."
+        ) from None
+    return handle
+
+
+async def prepare(settings: ServerSettings) -> str | None:
+    """Migrate the database and make the admin token if there is none yet.
+
+    Returns the token when it was made now: it is stored only as a hash.
+    """
+    database = Database(settings.effective_database_url, synchronous=settings.sqlite_synchronous)
+    try:
+        await upgrade(database.engine)
+        if not settings.require_token:
+            return None
+        async with database.write() as db:
+            if await tokens.has_any(db):
+                return None
+            token = new_token()
+            await tokens.create(db, "admin", "admin", hash_token(token))
+            return token
+    finally:
+        await database.close()
+
+
+def write_profile(home: Path, api_url: str, token: str) -> Path:
+    """Write address and token to the profiles file (0600), which clients here read.
+
+    The file is replaced whole, so a reader never sees half of it. Other profiles are kept.
+    """
+    path = home / "profiles.toml"
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    kept = _other_profiles(path.read_text("utf-8")) if path.exists() else ""
+    text = (
+        f'active = "{PROFILE}"\n\n[profiles.{PROFILE}]\n'
+        f'FOREBAY_API_URL = "{api_url}"\nFOREBAY_API_KEY = "{token}"\n{kept}'
+    )
+    descriptor, temporary = tempfile.mkstemp(dir=home)  # made with mode 0600
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    os.replace(temporary, path)
+    return path
+
+
+def _other_profiles(text: str) -> str:
+    """The lines of every table but this profile's own."""
+    kept: list[str] = []
+    is_kept = False
+    for line in text.splitlines():
+        if line.strip().startswith("["):
+            is_kept = line.strip() != f"[profiles.{PROFILE}]"
+        if is_kept:
+            kept.append(line)
+    return "\n" + "\n".join(kept) + "\n" if kept else ""

@@ -1,0 +1,25 @@
+"""Every table of the server, so that migrations and tests see them all."""
+
+from forebay_server.access.tables import TokenRow
+from forebay_server.claims.tables import ClaimRow
+from forebay_server.deployments.tables import DeploymentRow, DeploymentScheduleRow
+from forebay_server.flow_runs.tables import FlowRunRow, FlowRunStateRow
+from forebay_server.flows.tables import FlowRow
+from forebay_server.logs.tables import LogRow
+from forebay_server.work_pools.tables import WorkPoolRow
+from forebay_server.work_queues.tables import WorkQueueRow
+from forebay_server.workers.tables import WorkerRow
+
+__all__ = [
+    "ClaimRow",
+    "DeploymentRow",
+    "DeploymentScheduleRow",
+    "FlowRow",
+    "FlowRunRow",
+    "FlowRunStateRow",
+    "LogRow",
+    "TokenRow",
+    "WorkPoolRow",
+    "WorkQueueRow",
+    "WorkerRow",
+]

@@ -1,0 +1,1 @@
+"""Work queues of a pool."""

@@ -1,0 +1,149 @@
+"""Fixtures that every part of the suite shares: databases, the app, a running server, tools."""
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tomllib
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2 as httpx
+import pytest
+from fastapi import FastAPI
+
+from forebay_server.app import create_app
+from forebay_server.db.engine import Database
+from forebay_server.settings import ServerSettings
+from forebay_server.start import prepare
+
+BIN = Path(sys.executable).parent
+
+
+def require_tool(*names: str) -> str:
+    """Path of the first of `names` on this machine; without any, skip here and fail in CI."""
+    for name in names:
+        if path := shutil.which(name):
+            return path
+    reason = f"{' or '.join(names)} is not installed"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(autouse=True)
+def own_environment(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No test reads the settings, profiles or credentials of whoever runs it."""
+    for name in [*os.environ]:
+        if name.startswith(("FOREBAY_", "PREFECT_", "TF_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("FOREBAY_HOME", str(tmp_path_factory.mktemp("home")))
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path_factory.mktemp("prefect")))
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated, empty SQLite database to copy from."""
+    path = tmp_path_factory.mktemp("template") / "forebay.db"
+    url = f"sqlite+aiosqlite:///{path}"
+    asyncio.run(prepare(ServerSettings(database_url=url, require_token=False)))
+    return path
+
+
+@pytest.fixture
+def settings(migrated_sqlite: Path, tmp_path: Path) -> ServerSettings:
+    """Settings of a quiet server without authentication, over an empty database of its own."""
+    path = tmp_path / "forebay.db"
+    shutil.copy(migrated_sqlite, path)
+    return ServerSettings(
+        home=tmp_path,
+        database_url=f"sqlite+aiosqlite:///{path}",
+        require_token=False,
+        run_services=False,
+    )
+
+
+@pytest.fixture
+async def app(settings: ServerSettings) -> AsyncIterator[FastAPI]:
+    """The application, started."""
+    application = create_app(settings)
+    async with application.router.lifespan_context(application):
+        yield application
+
+
+@pytest.fixture
+def database(app: FastAPI) -> Database:
+    """The application's own database."""
+    found = app.state.database
+    assert isinstance(found, Database)
+    return found
+
+
+@pytest.fixture
+async def api(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """An HTTP client of the application in this process; paths are below `/api`."""
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test/api") as client:
+        yield client
+
+
+@dataclass(frozen=True)
+class RunningServer:
+    """A server process of its own, with its folder and the token that it made."""
+
+    api_url: str
+    api_key: str
+    home: Path
+    process: subprocess.Popen[str]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment in which clients find this server."""
+        return {
+            **os.environ,
+            "FOREBAY_HOME": str(self.home),
+            "FOREBAY_API_URL": self.api_url,
+            "FOREBAY_API_KEY": self.api_key,
+        }
+
+
+def start_server(home: Path, *options: str) -> RunningServer:
+    """Start `forebay server` on a free port; returns once it listens."""
+    process = subprocess.Popen(
+        [BIN / "forebay", "server", "start", "--port", "0", *options],
+        env={**os.environ, "FOREBAY_HOME": str(home)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert line.startswith("Forebay serves "), line
+    api_url = line.split()[-1]
+    # The socket listens already, so this waits until the application behind it is ready.
+    httpx.get(f"{api_url}/health", timeout=60).raise_for_status()
+    profiles = tomllib.loads((home / "profiles.toml").read_text())
+    key = profiles["profiles"]["local"]["FOREBAY_API_KEY"]
+    return RunningServer(api_url, key, home, process)
+
+
+def stop_process(process: subprocess.Popen[str]) -> None:
+    """End a process, by force when it does not end by itself."""
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.communicate(timeout=15)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A real server on SQLite, with authentication and without background services."""
+    running = start_server(tmp_path_factory.mktemp("server"), "--no-services")
+    yield running
+    stop_process(running.process)
