@@ -6,8 +6,8 @@ PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null)
 PROTOS_VENV := .venv-protos
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test check acceptance format lint imports types protos protos-check \
-        docs docs-check openapi openapi-check migration lock bench clean
+.PHONY: help setup demo dev test check fast acceptance format lint imports types protos protos-check \
+        docs docs-check migration lock lock-check bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -45,6 +45,56 @@ protos-check: $(PROTOS_VENV)/.installed ## fail when the generated messages are 
 	diff -r -x __init__.py -x __pycache__ "$$folder/forebay_provider/pb" $(PB) && \
 	echo "$(PB) is current"
 
+# --- everyday -----------------------------------------------------------------------------------
+demo: setup ## the whole way in one go: server, Terraform, worker, a run and its logs
+	@$(BIN)/python examples/quickstart/demo.py
+
+dev: setup ## a server on port 4200 in .dev/; start workers beside it
+	@FOREBAY_HOME=$(CURDIR)/.dev FOREBAY_LOG_LEVEL=info $(BIN)/forebay server start
+
+test: setup check ## everything that must hold: static checks, then every test
+	@$(BIN)/pytest -n 2 --dist worksteal
+
+fast: setup ## the tests that need no outside program
+	@$(BIN)/pytest -n 2 --dist worksteal -m "not terraform and not postgres"
+
+acceptance: setup ## real Terraform against a real server and a real worker
+	@$(BIN)/pytest tests/acceptance
+
+check: lint imports types protos-check docs-check ## static checks
+
+lint: setup ## format and lint, without changing anything
+	@$(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }
+	@$(BIN)/ruff check --quiet .
+
+format: setup ## format, and mend what the linter can mend
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+imports: setup ## who may import whom
+	@$(BIN)/lint-imports
+
+types: setup ## strict types
+	@$(BIN)/mypy
+
+bench: setup ## start-up costs against their floors
+	@$(BIN)/python bench/cli_start.py
+	@$(BIN)/python bench/provider_start.py
+
+# --- what is generated ---------------------------------------------------------------------------
 migration: setup ## write the next migration: make migration m="what changes"
 	@$(BIN)/python -m forebay_server.db.migrate "$(m)"
 	@$(BIN)/ruff format --quiet server/forebay_server/db/migrations/versions
+
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+          --no-emit-index-url --no-emit-find-links --no-annotate --all-extras \
+          --group pyproject.toml:dev --custom-compile-command "make lock" pyproject.toml
+
+lock: ## resolve the dependencies anew into requirements.lock
+	@$(COMPILE) --upgrade -o requirements.lock
+
+lock-check: ## fail when requirements.lock does not fit pyproject.toml
+	@copy=$$(mktemp) && trap 'rm -f "$$copy"' EXIT && cp requirements.lock "$$copy" && \
+	$(COMPILE) -o "$$copy" && diff -q requirements.lock "$$copy" || { echo "run: make lock"; exit 1; }
+
+clean: ## remove what the targets above made
+	rm -rf .venv .venv-protos .dev .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
