@@ -1,5 +1,6 @@
 """What all wire shapes share. Knows no domain."""
 
+import math
 import unicodedata
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -8,6 +9,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
 
 MAX_INT = 2**31 - 1
+MAX_JSON_DEPTH = 100
 FORBIDDEN_IN_NAMES = "/%&<>"
 
 
@@ -60,6 +62,26 @@ def check_text(value: str) -> str:
     return value
 
 
+def check_json(value: dict[str, Any]) -> dict[str, Any]:
+    """`value` when both databases can store it as JSON and every reader can parse it again."""
+    left: list[tuple[Any, int]] = [(value, 1)]
+    while left:
+        item, depth = left.pop()
+        if depth > MAX_JSON_DEPTH:
+            raise ValueError(f"nested more than {MAX_JSON_DEPTH} deep")
+        if isinstance(item, str):
+            check_text(item)
+        elif isinstance(item, float) and not math.isfinite(item):
+            raise ValueError("NaN and infinity are not JSON")
+        elif isinstance(item, int) and not -(2**63) <= item < 2**63:
+            raise ValueError("an integer must fit in 64 bits")
+        elif isinstance(item, dict):
+            left.extend((part, depth + 1) for pair in item.items() for part in pair)
+        elif isinstance(item, list):
+            left.extend((part, depth + 1) for part in item)
+    return value
+
+
 def _to_utc(value: datetime) -> datetime:
     # Naive times are UTC (compat: stock clients send them in filters and logs).
     if value.tzinfo is None:
@@ -74,6 +96,7 @@ def format_time(value: datetime) -> str:
 
 Name = Annotated[str, AfterValidator(check_name)]
 Text = Annotated[str, AfterValidator(check_text)]
+JsonObject = Annotated[dict[str, Any], AfterValidator(check_json)]
 Timestamp = Annotated[
     datetime,
     AfterValidator(_to_utc),
