@@ -16,7 +16,7 @@ from forebay.wire.base import (
     Timestamp,
     Wire,
 )
-from forebay.wire.flow_runs import CreatedBy, FlowRun, Labels
+from forebay.wire.flow_runs import CreatedBy, Labels
 from forebay.wire.schedules import (
     DeploymentSchedule,
     DeploymentScheduleCreate,
