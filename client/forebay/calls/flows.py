@@ -1,0 +1,31 @@
+"""Flows. Source: Prefect 3.8.4 `/flows`."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from forebay.calls import Call, call, segment
+from forebay.wire.flows import Flow, FlowCreate
+
+
+def create(body: FlowCreate) -> Call[Flow]:
+    """Create a flow, or answer the one that has the name already."""
+    return call("POST", "/flows/", Flow, body, is_repeatable=True)
+
+
+def read(id: UUID) -> Call[Flow]:
+    """One flow by id."""
+    return call("GET", f"/flows/{id}", Flow)
+
+
+def read_by_name(name: str) -> Call[Flow]:
+    """One flow by name."""
+    return call("GET", f"/flows/name/{segment(name)}", Flow)
+
+
+def filter(
+    *, ids: Sequence[UUID] | None = None, limit: int | None = None, offset: int = 0
+) -> Call[list[Flow]]:
+    """Flows by name; at most 200 a page."""
+    criteria = {"id": {"any_": [str(i) for i in ids]}} if ids is not None else None
+    body = {"flows": criteria, "sort": "NAME_ASC", "limit": limit, "offset": offset}
+    return call("POST", "/flows/filter", list[Flow], body, is_repeatable=True)
