@@ -69,13 +69,14 @@ class _Transport:
                 f"{response.headers.get('location')}; set the API address to where the API is."
             )
         try:
-            return call.parse(response.content)
+            answer = call.parse(response.content)
         except ValidationError as error:
             raise ForebayError(
                 f"{self.settings.api_url}{call.path} answered with something unexpected; is this "
                 f"the address of a Forebay or Prefect 3 API? ({error.error_count()} problems, "
                 f"the first: {error.errors()[0]['msg']})"
             ) from None
+        return call.parse_headers(answer, response.headers) if call.parse_headers else answer
 
     def unreachable(self, error: Exception) -> Unreachable:
         reason = str(error) or type(error).__name__

@@ -1,0 +1,114 @@
+"""Flow runs and their states. Source: Prefect 3.8.4 `/flow_runs`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID, uuid4
+
+from forebay.calls import Call, call
+from forebay.wire.flow_runs import FlowRun, FlowRunUpdate, Labels
+from forebay.wire.states import StateCreate, StateType, Verdict
+
+CLAIM_HEADER = "X-Forebay-Claim"  # "<run>:<epoch>": under which claim something is proposed
+WORKER_HEADER = "X-Forebay-Worker"  # name of the worker whose heartbeats renew the claim
+
+
+@dataclass(frozen=True)
+class ClaimAnswer:
+    """What came of proposing PENDING; `claim` is null where the server names no epoch."""
+
+    verdict: Verdict
+    claim: str | None
+
+
+def read(id: UUID) -> Call[FlowRun]:
+    """One run with its state."""
+    return call("GET", f"/flow_runs/{id}", FlowRun)
+
+
+def filter(
+    *,
+    ids: Sequence[UUID] | None = None,
+    state_types: Sequence[StateType] | None = None,
+    state_names: Sequence[str] | None = None,
+    deployment_ids: Sequence[UUID] | None = None,
+    queue_names: Sequence[str] | None = None,
+    pool_names: Sequence[str] | None = None,
+    flow_names: Sequence[str] | None = None,
+    sort: str | None = None,
+    limit: int | None = None,
+    offset: int = 0,
+) -> Call[list[FlowRun]]:
+    """Runs that match every criterion given, the newest first; at most 200 a page."""
+    runs: dict[str, Any] = {}
+    if ids is not None:
+        runs["id"] = _any(ids)
+    state = {}
+    if state_types is not None:
+        state["type"] = _any(state_types)
+    if state_names is not None:
+        state["name"] = _any(state_names)
+    if state:
+        runs["state"] = state
+    if deployment_ids is not None:
+        runs["deployment_id"] = _any(deployment_ids)
+    if queue_names is not None:
+        runs["work_queue_name"] = _any(queue_names)
+    body: dict[str, Any] = {"flow_runs": runs or None, "limit": limit, "offset": offset}
+    if pool_names is not None:
+        body["work_pools"] = {"name": _any(pool_names)}
+    if flow_names is not None:
+        body["flows"] = {"name": _any(flow_names)}
+    if sort is not None:
+        body["sort"] = sort
+    return call("POST", "/flow_runs/filter", list[FlowRun], body, is_repeatable=True)
+
+
+def set_state(
+    id: UUID, state: StateCreate, *, force: bool = False, claim: str | None = None
+) -> Call[Verdict]:
+    """Propose a state; the verdict is the answer, also when the proposal is refused.
+
+    Sending the call again is safe: the proposal carries a transition id, and the server answers
+    a transition that it has carried out with the state that came of it.
+    """
+    return _propose(id, state, force=force, headers={CLAIM_HEADER: claim} if claim else {})
+
+
+def claim(id: UUID, state: StateCreate, *, worker: str) -> Call[ClaimAnswer]:
+    """Propose PENDING in the name of `worker`; accepted means that the run is claimed."""
+    proposal = _propose(id, state, force=False, headers={WORKER_HEADER: worker})
+    return replace(
+        proposal,
+        parse_headers=lambda verdict, headers: ClaimAnswer(verdict, headers.get(CLAIM_HEADER)),
+    )
+
+
+def update(id: UUID, body: FlowRunUpdate) -> Call[None]:
+    """Change the fields that are set on `body`."""
+    return call("PATCH", f"/flow_runs/{id}", None, body, is_repeatable=True)
+
+
+def update_labels(id: UUID, labels: Labels) -> Call[None]:
+    """Add `labels` to a run's; equal keys are replaced."""
+    return call("PATCH", f"/flow_runs/{id}/labels", None, dict(labels), is_repeatable=True)
+
+
+def delete(id: UUID) -> Call[None]:
+    """Delete a run; its claim ends."""
+    return call("DELETE", f"/flow_runs/{id}")
+
+
+def _propose(
+    id: UUID, state: StateCreate, *, force: bool, headers: Mapping[str, str]
+) -> Call[Any]:
+    proposed = state.model_dump(mode="json", exclude_unset=True)
+    details = proposed.setdefault("state_details", {})
+    details.setdefault("transition_id", str(uuid4()))
+    body = {"state": proposed, "force": force}
+    path = f"/flow_runs/{id}/set_state"
+    return call("POST", path, Verdict, body, headers=headers, is_repeatable=True)
+
+
+def _any(values: Sequence[object]) -> dict[str, list[str]]:
+    return {"any_": [str(value) for value in values]}
