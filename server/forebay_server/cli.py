@@ -57,13 +57,13 @@ def start(
     except NewerSchema as error:
         typer.echo(f"Error: {error}; install a newer Forebay. Nothing was changed.", err=True)
         raise typer.Exit(EXIT_NEWER_SCHEMA) from None
+    path = write_profile(settings.home, api_url, token.text) if token else None
     typer.echo(f"Forebay serves {api_url}")
     typer.echo(f"Database: {_hide_password(settings.effective_database_url)}")
     if no_auth:
         typer.echo("No authentication: anybody on this machine may do anything (--no-auth).")
-    if token:
-        path = write_profile(settings.home, api_url, token)
-        typer.echo(f"Admin token: {token}")
+    if token and token.is_new:
+        typer.echo(f"Admin token: {token.text}")
         typer.echo(f"It is stored only as a hash; clients on this machine read it from {path}.")
     if settings.sqlite_synchronous != "FULL":
         typer.echo("SQLite synchronous=NORMAL: may lose the last writes on power loss.")

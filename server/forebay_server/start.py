@@ -3,6 +3,8 @@
 import fcntl
 import os
 import tempfile
+import tomllib
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -43,10 +45,20 @@ def lock_sqlite(settings: ServerSettings) -> IO[str] | None:
     return handle
 
 
-async def prepare(settings: ServerSettings) -> str | None:
+@dataclass(frozen=True)
+class LocalToken:
+    """The token that clients on this machine use; `is_new` when it was made at this start."""
+
+    text: str = field(repr=False)
+    is_new: bool
+
+
+async def prepare(settings: ServerSettings) -> LocalToken | None:
     """Migrate the database and make the admin token if there is none yet.
 
-    Returns the token when it was made now: it is stored only as a hash.
+    Returns the token for the local profile: the new one, or the profile's own when the database
+    knows it (the address may have changed since). A token is stored only as a hash, so any
+    other cannot be told.
     """
     database = Database(settings.effective_database_url, synchronous=settings.sqlite_synchronous)
     try:
@@ -54,13 +66,24 @@ async def prepare(settings: ServerSettings) -> str | None:
         if not settings.require_token:
             return None
         async with database.write() as db:
-            if await tokens.has_any(db):
-                return None
-            token = new_token()
-            await tokens.create(db, "admin", "admin", hash_token(token))
-            return token
+            if not await tokens.has_any(db):
+                token = new_token()
+                await tokens.create(db, "admin", "admin", hash_token(token))
+                return LocalToken(token, is_new=True)
+            known = await tokens.live_hashes(db, await db.now())
     finally:
         await database.close()
+    kept = profile_token(settings.home)
+    return LocalToken(kept, is_new=False) if kept and hash_token(kept) in known else None
+
+
+def profile_token(home: Path) -> str | None:
+    """The token in the local profile, if there is one."""
+    try:
+        profiles = tomllib.loads((home / "profiles.toml").read_text("utf-8"))["profiles"]
+        return str(profiles[PROFILE]["FOREBAY_API_KEY"])
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, TypeError):
+        return None
 
 
 def write_profile(home: Path, api_url: str, token: str) -> Path:
