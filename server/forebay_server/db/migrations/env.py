@@ -1,6 +1,6 @@
 """Alembic's entry point; the connection is handed in by `forebay_server.db.migrate`."""
 
-from typing import Any
+from typing import Any, Literal
 
 from alembic import context
 from sqlmodel import SQLModel
@@ -9,7 +9,7 @@ import forebay_server.tables  # noqa: F401  (fills the metadata)
 from forebay_server.db.columns import Json, UtcDateTime
 
 
-def render_item(kind: str, item: Any, _context: Any) -> str | bool:
+def render_item(kind: str, item: Any, _context: Any) -> str | Literal[False]:
     """Name Forebay's own column types; False leaves the rest to Alembic."""
     if kind == "type" and item is Json:
         return "columns.Json"

@@ -1,0 +1,125 @@
+"""Real Terraform against a real server; the provider comes from a mirror, as users install it."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from forebay.client import Client
+from forebay.settings import ClientSettings
+from tests.conftest import BIN, RunningServer, require_tool
+
+HEADER = """
+terraform {
+  required_providers {
+    forebay = { source = "forebay/forebay" }
+  }
+}
+"""
+
+
+@dataclass
+class Terraform:
+    """A working directory; each call writes the configuration and runs the real binary."""
+
+    binary: str
+    folder: Path
+    environment: dict[str, str] = field(repr=False)
+
+    def run(self, *arguments: str, is_ok: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run Terraform to its end; with `is_ok` a failure fails the test."""
+        done = subprocess.run(
+            [self.binary, *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            check=False,
+            text=True,
+        )
+        if is_ok:
+            assert done.returncode == 0, f"{arguments}: {done.stdout}\n{done.stderr}"
+        return done
+
+    def write(self, configuration: str) -> None:
+        """Put `configuration` in place of what was there."""
+        self.folder.joinpath("main.tf").write_text(HEADER + configuration, "utf-8")
+
+    def init(self, configuration: str = "") -> None:
+        """Make the directory ready."""
+        self.write(configuration)
+        self.run("init", "-input=false", "-no-color")
+
+    def apply(self, configuration: str) -> dict[str, dict[str, object]]:
+        """Apply, and return the attributes of each resource by address."""
+        self.write(configuration)
+        self.run("apply", "-auto-approve", "-input=false", "-no-color")
+        return self.resources()
+
+    def plan(self, configuration: str) -> dict[str, list[str]]:
+        """What a plan would do: actions by address, without what stays as it is."""
+        self.write(configuration)
+        self.run("plan", "-out=plan.bin", "-input=false", "-no-color")
+        plan = json.loads(self.run("show", "-json", "plan.bin").stdout)
+        changes = {c["address"]: c["change"]["actions"] for c in plan.get("resource_changes", [])}
+        return {address: actions for address, actions in changes.items() if actions != ["no-op"]}
+
+    def refuse(self, command: str, configuration: str) -> str:
+        """The error text of a command that must fail, on one line."""
+        self.write(configuration)
+        arguments = ["-input=false", "-no-color"] if command != "validate" else ["-no-color"]
+        if command == "apply":
+            arguments.append("-auto-approve")
+        done = self.run(command, *arguments, is_ok=False)
+        assert done.returncode == 1, done.stdout
+        assert "Traceback" not in done.stdout + done.stderr
+        return " ".join(done.stderr.replace("│", " ").split())
+
+    def resources(self) -> dict[str, dict[str, object]]:
+        """The attributes in state, by address."""
+        state = json.loads(self.run("show", "-json").stdout)
+        found = state.get("values", {}).get("root_module", {}).get("resources", [])
+        return {resource["address"]: resource["values"] for resource in found}
+
+
+@pytest.fixture(scope="session")
+def terraform_binary() -> str:
+    """Path of Terraform or OpenTofu."""
+    return require_tool("terraform", "tofu")
+
+
+@pytest.fixture(scope="session")
+def provider_mirror(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The CLI configuration that `forebay provider install` wrote for a mirror of its own."""
+    folder = tmp_path_factory.mktemp("mirror")
+    config = folder / "terraform.rc"
+    command = [BIN / "forebay", "provider", "install", "--dir", folder / "mirror"]
+    subprocess.run([*command, "--write-config", config], check=True, capture_output=True)
+    return config
+
+
+@pytest.fixture
+def terraform(
+    terraform_binary: str, provider_mirror: Path, server: RunningServer, tmp_path: Path
+) -> Terraform:
+    """Terraform in an initialised directory, talking to the test's own server."""
+    folder = tmp_path / "infrastructure"
+    folder.mkdir()
+    environment = {
+        **server.environment,
+        "TF_CLI_CONFIG_FILE": str(provider_mirror),
+        "TF_IN_AUTOMATION": "1",
+        "CHECKPOINT_DISABLE": "1",
+    }
+    made = Terraform(terraform_binary, folder, environment)
+    made.init()
+    return made
+
+
+@pytest.fixture
+def client(server: RunningServer) -> Iterator[Client]:
+    """The API's client, to look and to meddle behind Terraform's back."""
+    with Client(ClientSettings(api_url=server.api_url, api_key=server.api_key)) as made:
+        yield made

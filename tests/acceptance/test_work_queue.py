@@ -1,0 +1,211 @@
+"""`forebay_work_queue` with real Terraform: its whole life, priorities, and its pool."""
+
+import json
+
+import pytest
+
+from forebay.calls import work_pools, work_queues
+from forebay.client import Client
+from forebay.wire.work_pools import WorkPoolCreate
+from forebay.wire.work_queues import WorkQueueCreate, WorkQueueUpdate
+from tests.acceptance.conftest import Terraform
+
+pytestmark = pytest.mark.terraform
+
+ADDRESS = "forebay_work_queue.it"
+
+
+@pytest.fixture(autouse=True)
+def pools(client: Client) -> None:
+    """Two pools that Terraform does not manage."""
+    for name in ("pool", "other pool"):
+        client.send(work_pools.create(WorkPoolCreate(name=name, type="process")))
+
+
+def a_queue(name: str = "queue", pool: str = "pool", **attributes: object) -> str:
+    values = {"work_pool_name": pool, "name": name, **attributes}
+    lines = "\n".join(
+        f"  {key} = {json.dumps(value, ensure_ascii=False)}" for key, value in values.items()
+    )
+    return f'resource "forebay_work_queue" "it" {{\n{lines}\n}}\n'
+
+
+def test_apply_makes_the_queue_and_a_second_plan_is_empty(
+    terraform: Terraform, client: Client
+) -> None:
+    full = a_queue(description="All", paused=True, concurrency_limit=2, priority=7)
+
+    state = terraform.apply(full)[ADDRESS]
+
+    queue = client.send(work_queues.read("pool", "queue"))
+    assert (queue.description, queue.is_paused) == ("All", True)
+    assert (queue.concurrency_limit, queue.priority) == (2, 7)
+    assert state["id"] == str(queue.id)
+    assert terraform.plan(full) == {}
+
+
+def test_a_pool_and_its_queue_are_made_in_one_apply(terraform: Terraform) -> None:
+    configuration = """
+resource "forebay_work_pool" "new" {
+  name = "new"
+  type = "process"
+}
+resource "forebay_work_queue" "it" {
+  work_pool_name = forebay_work_pool.new.name
+  name           = "first"
+  priority       = 1
+}
+"""
+
+    terraform.apply(configuration)
+
+    assert terraform.plan(configuration) == {}
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"description": "new"},
+        {"paused": True},
+        {"concurrency_limit": 5},
+        {"priority": 9},
+        {"name": "renamed"},
+    ],
+    ids=lambda attributes: next(iter(attributes)),
+)
+def test_a_change_is_made_in_place(
+    terraform: Terraform, client: Client, attributes: dict[str, object]
+) -> None:
+    before = terraform.apply(a_queue())[ADDRESS]
+    changed = a_queue(**attributes)
+
+    planned = terraform.plan(changed)
+    after = terraform.apply(changed)[ADDRESS]
+
+    assert planned == {ADDRESS: ["update"]}
+    assert after["id"] == before["id"]
+    assert terraform.plan(changed) == {}
+
+
+def test_a_limit_and_a_description_can_be_cleared(terraform: Terraform, client: Client) -> None:
+    terraform.apply(a_queue(description="text", concurrency_limit=5))
+
+    terraform.apply(a_queue())
+
+    queue = client.send(work_queues.read("pool", "queue"))
+    assert (queue.description, queue.concurrency_limit) == ("", None)
+    assert terraform.plan(a_queue()) == {}
+
+
+def test_another_pool_replaces_the_queue(terraform: Terraform, client: Client) -> None:
+    terraform.apply(a_queue())
+    moved = a_queue(pool="other pool")
+
+    planned = terraform.plan(moved)
+    terraform.apply(moved)
+
+    assert planned == {ADDRESS: ["delete", "create"]}
+    names = [queue.name for queue in client.send(work_queues.filter("pool"))]
+    assert names == ["default"]
+
+
+def test_a_priority_left_to_the_server_is_never_a_difference(
+    terraform: Terraform, client: Client
+) -> None:
+    terraform.apply(a_queue())
+    client.send(work_queues.create("pool", WorkQueueCreate(name="first", priority=1)))
+
+    assert terraform.plan(a_queue()) == {}
+
+
+def test_a_name_with_spaces_and_letters_of_all_kinds_survives(terraform: Terraform) -> None:
+    configuration = a_queue("eine Schlange, 队列?#", pool="other pool")
+
+    terraform.apply(configuration)
+
+    assert terraform.plan(configuration) == {}
+
+
+@pytest.mark.parametrize("separator", ["/", ",", "id"])
+def test_import_is_followed_by_an_empty_plan(
+    terraform: Terraform, client: Client, separator: str
+) -> None:
+    body = WorkQueueCreate(name="queue", concurrency_limit=4, priority=3)
+    queue = client.send(work_queues.create("other pool", body))
+    configuration = a_queue(pool="other pool", concurrency_limit=4, priority=3)
+    terraform.write(configuration)
+
+    identifier = str(queue.id) if separator == "id" else f"other pool{separator}queue"
+    terraform.run("import", "-no-color", ADDRESS, identifier)
+
+    assert terraform.resources()[ADDRESS]["id"] == str(queue.id)
+    assert terraform.plan(configuration) == {}
+
+
+def test_an_import_id_of_another_form_is_refused_with_the_right_one(terraform: Terraform) -> None:
+    terraform.write(a_queue())
+
+    done = terraform.run("import", "-no-color", ADDRESS, "queue", is_ok=False)
+
+    assert done.returncode == 1
+    assert "POOL/QUEUE" in done.stderr
+
+
+def test_drift_is_shown_and_taken_back(terraform: Terraform, client: Client) -> None:
+    configuration = a_queue(priority=5)
+    terraform.apply(configuration)
+    client.send(work_queues.update("pool", "queue", WorkQueueUpdate(priority=8, is_paused=True)))
+
+    planned = terraform.plan(configuration)
+    terraform.apply(configuration)
+
+    assert planned == {ADDRESS: ["update"]}
+    queue = client.send(work_queues.read("pool", "queue"))
+    assert (queue.priority, queue.is_paused) == (5, False)
+
+
+def test_a_queue_or_its_pool_deleted_outside_is_planned_again(
+    terraform: Terraform, client: Client
+) -> None:
+    terraform.apply(a_queue())
+
+    client.send(work_queues.delete("pool", "queue"))
+    without_queue = terraform.plan(a_queue())
+    client.send(work_pools.delete("pool"))
+    without_pool = terraform.plan(a_queue())
+
+    assert without_queue == {ADDRESS: ["create"]}
+    assert without_pool == {ADDRESS: ["create"]}
+
+
+def test_a_missing_pool_is_named(terraform: Terraform) -> None:
+    text = terraform.refuse("apply", a_queue(pool="absent"))
+
+    assert "absent" in text
+    assert terraform.resources() == {}
+
+
+def test_a_taken_name_is_refused_with_the_import_command(
+    terraform: Terraform, client: Client
+) -> None:
+    client.send(work_queues.create("pool", WorkQueueCreate(name="queue")))
+
+    text = terraform.refuse("apply", a_queue())
+
+    assert "terraform import forebay_work_queue." in text
+    assert "pool/queue" in text
+    assert terraform.resources() == {}
+
+
+def test_priority_zero_is_refused_by_name(terraform: Terraform) -> None:
+    text = terraform.refuse("validate", a_queue(priority=0))
+
+    assert "priority" in text
+
+
+def test_destroy_leaves_nothing(terraform: Terraform, client: Client) -> None:
+    terraform.apply(a_queue())
+
+    terraform.run("destroy", "-auto-approve", "-no-color")
+
+    assert [q.name for q in client.send(work_queues.filter("pool"))] == ["default"]
