@@ -6,7 +6,7 @@ import logging
 import random
 import re
 from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -17,9 +17,12 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from forebay.wire.base import Page
 from forebay_server.db.columns import new_id
 from forebay_server.db.engine import Transaction
 from forebay_server.errors import Invalid, Overloaded, ServerError, StorageFull
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -89,6 +92,19 @@ def page_offset(offset: int | None) -> int:
     if offset is not None and not 0 <= offset < 2**63:
         raise Invalid("Invalid offset: must be greater than or equal to 0.")
     return offset or 0
+
+
+def page_number(page: int | None, limit: int) -> tuple[int, int]:
+    """The page asked for, counted from 1, and the rows before it; null is the first."""
+    if page is not None and not 1 <= page < 2**31:
+        raise Invalid("Invalid page: must be greater than or equal to 1.")
+    return page or 1, ((page or 1) - 1) * limit
+
+
+def page_of(results: list[T], count: int, limit: int, page: int) -> Page[T]:
+    """The answer of a `paginate` endpoint; `count` is of all pages."""
+    pages = -(-count // limit) if limit else 0
+    return Page(results=results, count=count, limit=limit, pages=pages, page=page)
 
 
 def _answer(

@@ -3,10 +3,12 @@
 import math
 import unicodedata
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
+
+T = TypeVar("T")
 
 MAX_INT = 2**31 - 1
 MAX_JSON_DEPTH = 100
@@ -25,12 +27,14 @@ class Action(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class Object(Wire):
-    """What every stored object has."""
+class Page(Wire, Generic[T]):
+    """One page of answers; `page` counts from 1."""
 
-    id: UUID
-    created: "Timestamp"
-    updated: "Timestamp"
+    results: list[T]
+    count: int
+    limit: int
+    pages: int
+    page: int
 
 
 def check_name(value: str) -> str:
@@ -104,3 +108,11 @@ Timestamp = Annotated[
 ]
 Limit = Annotated[int, Field(ge=0, le=MAX_INT)]  # how much at once; 0 means none
 Priority = Annotated[int, Field(ge=1, le=MAX_INT)]  # 1 is served first
+
+
+class Object(Wire):
+    """What every stored object has."""
+
+    id: UUID
+    created: Timestamp
+    updated: Timestamp

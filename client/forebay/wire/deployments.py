@@ -14,7 +14,6 @@ from forebay.wire.base import (
     Object,
     Text,
     Timestamp,
-    Wire,
 )
 from forebay.wire.flow_runs import CreatedBy, Labels
 from forebay.wire.schedules import (
@@ -160,13 +159,3 @@ class Deployment(Object):
     work_pool_name: str | None = None
     status: DeploymentStatus | None = DeploymentStatus.NOT_READY
     enforce_parameter_schema: bool = True
-
-
-class DeploymentPage(Wire):
-    """One page of deployments; `page` counts from 1."""
-
-    results: list[Deployment]
-    count: int
-    limit: int
-    pages: int
-    page: int

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from forebay.wire.base import Action, Name, Object, Text, Wire
+from forebay.wire.base import Action, Name, Object, Text
 from forebay.wire.flow_runs import Labels
 
 
@@ -26,13 +26,3 @@ class Flow(Object):
     name: str
     tags: list[str] = Field(default_factory=list)
     labels: Labels = Field(default_factory=dict)
-
-
-class FlowPage(Wire):
-    """One page of flows; `page` counts from 1."""
-
-    results: list[Flow]
-    count: int
-    limit: int
-    pages: int
-    page: int
