@@ -26,7 +26,7 @@ class FlowRunPolicy(Wire):
     retry_delay_seconds: float = 0
     retries: int | None = None
     retry_delay: int | None = None  # seconds
-    pause_keys: list[str] | None = None
+    pause_keys: list[str] | None = Field(default_factory=list)
     resuming: bool | None = False
     retry_type: Literal["in_process", "reschedule"] | None = None
 
