@@ -19,7 +19,6 @@ from forebay.settings import ClientSettings
 T = TypeVar("T")
 
 RETRIED_STATUSES = frozenset({408, 429, 502, 503, 504})
-MAX_TRIES = 5
 MAX_WAIT_SECONDS = 10.0
 
 
@@ -50,7 +49,7 @@ class _Transport:
 
     def waits(self, call: Call[Any]) -> Iterator[float]:
         """Seconds to wait before each further try: full jitter, doubling."""
-        for attempt in range(MAX_TRIES - 1):
+        for attempt in range(self.settings.max_tries - 1):
             yield random.uniform(0, min(MAX_WAIT_SECONDS, 0.5 * 2**attempt))
 
     def is_retried(self, call: Call[Any], response: httpx.Response | None) -> bool:

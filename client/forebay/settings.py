@@ -50,6 +50,7 @@ class ClientSettings:
     api_key: str | None = field(default=None, repr=False)
     basic_auth: str | None = field(default=None, repr=False)  # "user:password"
     timeout_seconds: float = 30.0
+    max_tries: int = 5  # of a call that may be repeated, the first included
 
     @classmethod
     def load(
