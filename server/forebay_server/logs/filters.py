@@ -1,0 +1,114 @@
+"""What log lines can be filtered by."""
+
+import re
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import Field
+from sqlalchemy import ColumnElement, UnaryExpression, or_
+
+from forebay.wire.base import MAX_INT, Text
+from forebay_server.db.criteria import (
+    Condition,
+    Criteria,
+    Filter,
+    Ids,
+    TimeCriteria,
+)
+from forebay_server.logs.tables import logs
+
+_TERM = re.compile(r'([-!+]?)(?:"([^"]*)"?|(\S+))')
+_Bound = Annotated[int, Field(ge=-MAX_INT, le=MAX_INT)]
+
+
+class LevelCriteria(Criteria):
+    """Which levels, bounds included."""
+
+    ge_: _Bound | None = None
+    le_: _Bound | None = None
+
+
+class RunCriteria(Criteria):
+    """Lines of which runs; `is_null_` selects those of none."""
+
+    any_: Ids | None = None
+    is_null_: bool | None = None
+
+    def conditions(self, column: ColumnElement[Any]) -> Iterator[Condition]:
+        """What `column` must fulfil."""
+        if self.any_ is not None:
+            yield column.in_(self.any_)
+        if self.is_null_ is not None:
+            yield column.is_(None) if self.is_null_ else column.is_not(None)
+
+
+class TextCriteria(Criteria):
+    """Words in the message or the logger's name, in any case.
+
+    One of the plain words must be there, each `+word`, and no `-word` or `!word`; a phrase
+    stands in double quotes. Source: Prefect 3.8.4 `LogFilterTextSearch`.
+    """
+
+    query: Text = Field(max_length=200)
+
+    def conditions(self) -> Iterator[Condition]:
+        """What a line must fulfil."""
+        wanted: list[Condition] = []
+        for sign, phrase, word in _TERM.findall(self.query):
+            term = phrase or word
+            if not term:
+                continue
+            is_there = or_(
+                logs.c.message.icontains(term, autoescape=True),
+                logs.c.name.icontains(term, autoescape=True),
+            )
+            if sign == "+":
+                yield is_there
+            elif sign:
+                yield ~is_there
+            else:
+                wanted.append(is_there)
+        if wanted:
+            yield or_(*wanted)
+
+
+class LogFilter(Filter):
+    """Source: Prefect 3.8.4 `LogFilter`."""
+
+    level: LevelCriteria | None = None
+    timestamp: TimeCriteria | None = None
+    flow_run_id: RunCriteria | None = None
+    task_run_id: RunCriteria | None = None
+    text: TextCriteria | None = None
+
+    def condition(self) -> Condition:
+        """What a line must fulfil."""
+        return self.joined(self._conditions())
+
+    def _conditions(self) -> Iterator[Condition]:
+        if self.level is not None and self.level.ge_ is not None:
+            yield logs.c.level >= self.level.ge_
+        if self.level is not None and self.level.le_ is not None:
+            yield logs.c.level <= self.level.le_
+        if self.timestamp is not None:
+            yield from self.timestamp.conditions(logs.c.timestamp)
+        if self.flow_run_id is not None:
+            yield from self.flow_run_id.conditions(logs.c.flow_run_id)
+        if self.task_run_id is not None:
+            yield from self.task_run_id.conditions(logs.c.task_run_id)
+        if self.text is not None:
+            yield from self.text.conditions()
+
+
+class LogSort(StrEnum):
+    """The orders of lines; those of one instant stand in the order they came."""
+
+    TIMESTAMP_ASC = "TIMESTAMP_ASC"
+    TIMESTAMP_DESC = "TIMESTAMP_DESC"
+
+    def columns(self) -> tuple[UnaryExpression[Any], ...]:
+        """A total order, so that pages neither repeat nor lose a line."""
+        if self is LogSort.TIMESTAMP_ASC:
+            return logs.c.timestamp.asc(), logs.c.id.asc()
+        return logs.c.timestamp.desc(), logs.c.id.desc()
