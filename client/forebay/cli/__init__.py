@@ -3,6 +3,7 @@
 
 def main() -> None:
     """Entry point of the `forebay` command."""
+    from forebay.cli.failures import run
     from forebay.cli.root import build
 
-    build()()
+    run(build())

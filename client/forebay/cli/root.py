@@ -1,12 +1,155 @@
-"""Puts the commands together: own ones, and those that installed packages announce."""
+"""Puts the commands together: own ones, and those that installed packages announce.
+
+Listing them imports none of them: the module of a group is imported when one of its commands
+is called, so that `forebay work-pool ls` never pays for the server.
+"""
+
+import os
+from collections.abc import Callable
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command, get_group
+
+from forebay import __version__
+from forebay.cli.failures import MissingPackage
+
+ENTRY_POINTS = "forebay.commands"
+
+OWN_GROUPS = {
+    "work-pool": ("forebay.cli.work_pool", "Make, change and look at work pools."),
+    "work-queue": ("forebay.cli.work_queue", "Make, change and look at the queues of a pool."),
+    "deployment": ("forebay.cli.deployment", "Register code and run it."),
+    "flow-run": ("forebay.cli.flow_run", "Look at runs, follow and cancel them."),
+}
+# An entry point carries no text, and reading it from the package would import the package.
+ANNOUNCED_HELP = {
+    "server": "Run the control plane.",
+    "worker": "Take runs from a pool and execute them.",
+    "provider": "Install the Terraform provider.",
+}
 
 
-def build() -> typer.Typer:
+class LazyGroup(TyperGroup):
+    """Stands in the list for a group of commands that is imported when it is called."""
+
+    def __init__(self, name: str, help: str, load: Callable[[], typer.Typer]) -> None:
+        super().__init__(name=name, help=help)
+        self._load = load
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        """The context of the real group, which click then goes on with."""
+        group = get_group(self._load())
+        group.name, group.help = self.name, self.help
+        return group.make_context(*args, **kwargs)
+
+
+class AnnouncedGroup(LazyGroup):
+    """A group of another package, which may lack the libraries of its extra."""
+
+    def __init__(self, entry_point: EntryPoint) -> None:
+        distribution = entry_point.dist.name if entry_point.dist else entry_point.module
+        help = ANNOUNCED_HELP.get(entry_point.name, f"Commands of {distribution}.")
+        super().__init__(entry_point.name, help, entry_point.load)
+        self._entry_point = entry_point
+
+    def explain(self, error: ModuleNotFoundError) -> MissingPackage:
+        """What to install so that the commands of this group work."""
+        needed = "forebay"
+        if distribution := self._entry_point.dist:
+            extras = distribution.metadata.get_all("Provides-Extra") or []
+            needed = distribution.name
+            if self._entry_point.name in extras:
+                needed += f"[{self._entry_point.name}]"
+        return MissingPackage(
+            f"`forebay {self.name}` needs the package {error.name}, which is not installed. "
+            f'Install it with: pip install "{needed}"'
+        )
+
+
+class Root(TyperGroup):
+    """The outermost group; it looks for announced groups only when it needs them."""
+
+    _has_announced = False
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """All groups, own ones first."""
+        self._add_announced()
+        return super().list_commands(ctx)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The group `cmd_name`, not yet imported."""
+        if cmd_name not in self.commands:
+            self._add_announced()
+        return super().get_command(ctx, cmd_name)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command. Raises `MissingPackage` where a group lacks its extra."""
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as error:
+            group = self.commands.get(ctx.invoked_subcommand)
+            if isinstance(group, AnnouncedGroup):
+                raise group.explain(error) from error
+            raise
+
+    def _add_announced(self) -> None:
+        if self._has_announced:
+            return
+        self._has_announced = True
+        for entry_point in sorted(entry_points(group=ENTRY_POINTS), key=lambda e: e.name):
+            if entry_point.name not in self.commands:
+                self.add_command(AnnouncedGroup(entry_point))
+
+
+def build() -> Root:
     """The whole command line."""
-    from forebay_server.cli import app as server
+    app = typer.Typer(
+        cls=Root,
+        help="Work pools, runs and workers from the command line.",
+        epilog="Clients find the server by FOREBAY_API_URL, or by the profile that the first "
+        "`forebay server start` writes.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_options)
+    root = get_command(app)
+    assert isinstance(root, Root)
+    for name, (module, help) in OWN_GROUPS.items():
+        root.add_command(LazyGroup(name, help, _loader(module)))
+    return root
 
-    app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
-    app.add_typer(server, name="server")
-    return app
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"forebay {__version__}")
+        raise typer.Exit
+
+
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version and exit.", is_eager=True, callback=_print_version
+        ),
+    ] = False,
+    profile: Annotated[
+        str | None,
+        typer.Option(help="Name of the profile whose address and credentials are used."),
+    ] = None,
+) -> None:
+    if profile:
+        # The groups of other packages, and the processes that they start, read it there.
+        os.environ["FOREBAY_PROFILE"] = profile
+
+
+def _loader(module: str) -> Callable[[], typer.Typer]:
+    def load() -> typer.Typer:
+        app = import_module(module).app
+        assert isinstance(app, typer.Typer)
+        return app
+
+    return load
