@@ -201,6 +201,8 @@ def _kind(annotation: Any) -> tuple[Kind, type[Any] | None, Nesting]:
     if hasattr(annotation, "__declaration__"):
         return declaration(annotation).kind, annotation, "single"
     element, nested, _ = _kind(get_args(annotation)[-1])
+    if nested is not None and any(a.options.write_only for a in _each(nested)):
+        raise TypeError("write-only attributes belong at the root of a resource")
     match get_origin(annotation):
         case origin if origin is list:
             return kinds.Sequence(element), nested, "list"

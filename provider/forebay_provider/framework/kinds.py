@@ -146,7 +146,8 @@ class _Dynamic(Kind):
         return None if value is None else Dynamic(kind, value)
 
     def _same(self, one: Any, other: Any) -> bool:
-        return one.kind.constraint() == other.kind.constraint() and one.kind.same(
+        kind: Kind = one.kind
+        return bool(kind.constraint() == other.kind.constraint()) and kind.same(
             one.value, other.value
         )
 

@@ -21,7 +21,7 @@ def means_same(attribute: Attribute, one: Any, other: Any) -> bool:
 def json_equal(one: str, other: str) -> bool:
     """Whether two JSON texts have one value: objects without order, numbers exact."""
     try:
-        return _comparable(_load(one)) == _comparable(_load(other))
+        return bool(_comparable(_load(one)) == _comparable(_load(other)))
     except (ValueError, RecursionError):
         return False
 
@@ -37,14 +37,22 @@ def _keep(attribute: Attribute, value: Any, like: Any) -> Any:
     if means_same(attribute, value, like):
         return like
     nested = attribute.nested
-    if nested is None or isinstance(attribute.kind, Set) or value is None or like is None:
+    if nested is None or isinstance(attribute.kind, Set) or not _continues(value, like):
         return value
     if attribute.nesting == "single":
         return keep_form(nested, value, like)
     if attribute.nesting == "map":
-        return {k: keep_form(nested, v, like.get(k) or {}) for k, v in value.items()}
-    pairs = zip(value, [*like, *[{}] * len(value)], strict=False)
-    return [keep_form(nested, item, old) for item, old in pairs]
+        return {key: _keep_one(nested, item, like.get(key)) for key, item in value.items()}
+    olds = [*like, *[None] * len(value)]
+    return [_keep_one(nested, item, old) for item, old in zip(value, olds, strict=False)]
+
+
+def _keep_one(model: type[Any], value: Any, like: Any) -> Any:
+    return keep_form(model, value, like) if _continues(value, like) else value
+
+
+def _continues(value: Any, like: Any) -> bool:
+    return isinstance(value, dict | list) and type(value) is type(like)
 
 
 def _load(text: str) -> Any:

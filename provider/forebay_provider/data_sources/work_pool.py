@@ -1,0 +1,69 @@
+"""The data source `forebay_work_pool`: a pool and how it is doing."""
+
+from collections.abc import Iterable
+
+from forebay.errors import NotFound
+from forebay_provider.api import calls
+from forebay_provider.configuration import Connection
+from forebay_provider.framework.checks import custom
+from forebay_provider.framework.declarations import JsonText, attribute, model
+from forebay_provider.framework.diagnostics import Diagnostic
+from forebay_provider.framework.resource import DataSource
+from forebay_provider.mapping import from_wire
+from forebay_provider.names import as_uuid
+
+
+def _uuid_complaint(text: str) -> str | None:
+    return None if as_uuid(text) else f"must be a UUID, not {text!r}"
+
+
+@model
+class WorkPoolView:
+    """Looks a work pool up by name or by id, and tells how it is doing."""
+
+    id: str = attribute(
+        "ID (UUID) of the pool. Exactly one of `id` and `name` is set.",
+        default=None,
+        computed=True,
+        checks=(custom(_uuid_complaint),),
+    )
+    name: str = attribute("Name of the pool.", default=None, computed=True)
+    type: str = attribute("Worker type that serves the pool.", computed=True)
+    description: str | None = attribute("What the pool is for.", computed=True)
+    paused: bool = attribute(
+        "Whether the pool hands out no runs.", computed=True, wire="is_paused"
+    )
+    concurrency_limit: int | None = attribute(
+        "Most runs at once; null is no limit.", computed=True
+    )
+    base_job_template: JsonText = attribute("Base job template as JSON.", computed=True)
+    default_queue_id: str = attribute("ID of the queue made with the pool.", computed=True)
+    created: str = attribute("When the pool was made (RFC 3339).", computed=True)
+    status: str = attribute("`READY`, `NOT_READY` or `PAUSED`.", computed=True)
+    active_slots: int | None = attribute(
+        "Slots held by runs now; null where there is no limit.", computed=True
+    )
+
+
+class WorkPoolDataSource(DataSource[WorkPoolView, Connection]):
+    """Fails when there is no such pool: a data source cannot say that something is absent."""
+
+    name, model = "work_pool", WorkPoolView
+
+    @staticmethod
+    def check(config: WorkPoolView) -> Iterable[Diagnostic]:
+        if (config.id is None) == (config.name is None):
+            yield Diagnostic(
+                "One of name and id is needed",
+                "Set exactly one of name and id.",
+                () if config.id is None else ("id",),
+            )
+
+    def read(self, config: WorkPoolView) -> WorkPoolView:
+        if config.id is None:
+            return from_wire(WorkPoolView, self.client.send(calls.work_pools.read(config.name)))
+        id = as_uuid(config.id)
+        found = self.client.send(calls.work_pools.filter(ids=[id] if id else [], limit=1))
+        if not found:
+            raise NotFound(f"There is no work pool with the id {config.id}.")
+        return from_wire(WorkPoolView, found[0])

@@ -1,0 +1,72 @@
+"""Every RPC of the protocol, from bytes to bytes; whatever goes wrong becomes a diagnostic.
+
+A gRPC error status tells the user next to nothing, so none is ever answered. Knows no resource.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from forebay_provider.framework.diagnostics import Diagnostic, Failure, to_messages
+from forebay_provider.pb import tfplugin6_pb2 as pb
+from forebay_provider.problems import of_any
+
+SERVICE = "tfplugin6.Provider"
+
+
+class Rpc:
+    """One method of the protocol, answered by `method` or, without one, refused."""
+
+    def __init__(self, descriptor: Any, method: Callable[[Any], Any] | None) -> None:
+        self.name: str = descriptor.name
+        self.takes_stream: bool = descriptor.client_streaming
+        self.gives_stream: bool = descriptor.server_streaming
+        self._request = _class(descriptor.input_type)
+        self._response = _class(descriptor.output_type)
+        self._method = method or self._refuse
+
+    def __call__(self, data: bytes) -> bytes:
+        """The answer to one request; never raises."""
+        try:
+            answer = self._method(self._request.FromString(data))
+        except Exception as error:  # noqa: BLE001 - the one place where nothing may escape
+            answer = failed(self._response, of_any(error))
+        encoded: bytes = answer.SerializeToString()
+        return encoded
+
+    def _refuse(self, request: Any) -> Any:
+        raise Failure(
+            Diagnostic(
+                "Not supported by the forebay provider",
+                f"{self.name} is about a kind of object that it does not have.",
+            )
+        )
+
+
+def rpcs(servicer: object) -> list[Rpc]:
+    """Every method of the protocol with the servicer's method of that name, if it has one."""
+    methods = pb.DESCRIPTOR.services_by_name["Provider"].methods
+    return [Rpc(method, getattr(servicer, method.name, None)) for method in methods]
+
+
+def failed(response: Any, diagnostics: Iterable[Diagnostic]) -> Any:
+    """An answer of class `response` that carries diagnostics, in whichever field it has for them."""
+    messages = to_messages(diagnostics)
+    fields = response.DESCRIPTOR.fields_by_name
+    if "diagnostics" in fields:
+        return response(diagnostics=messages)
+    if "diagnostic" in fields:
+        return response(diagnostic=messages)
+    if "completed" in fields:
+        return response(completed=response.Completed(diagnostics=messages))
+    text = "; ".join(f"{m.summary}: {m.detail}" for m in messages)
+    if "error" in fields:
+        return response(error=pb.FunctionError(text=text))
+    return response(Error=text)
+
+
+def _class(descriptor: Any) -> Any:
+    """The generated class of a message."""
+    found: Any = pb
+    for part in descriptor.full_name.removeprefix(descriptor.file.package + ".").split("."):
+        found = getattr(found, part)
+    return found

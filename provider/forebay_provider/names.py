@@ -1,0 +1,43 @@
+"""Names and ids of objects, checked offline by the server's rules. Knows no object."""
+
+import re
+import shlex
+from uuid import UUID
+
+from forebay.errors import Conflict, FieldProblem
+from forebay_provider.framework.checks import custom, matches
+
+MAX_INT = 2**31 - 1
+
+# Source: Prefect 3.8.4 `^[^/%&><]+$` and not blank; names are also segments of URLs.
+NAME = matches(
+    r"(?!\s)[^/%&<>\x00-\x1f]{1,255}(?<!\s)", "be 1 to 255 characters without / % & < >"
+)
+
+
+def _reserved(name: str) -> str | None:
+    if name.lower().startswith("prefect"):
+        return f'must not begin with "prefect", which the server reserves: {name!r}'
+    return None
+
+
+POOL_NAME = (NAME, custom(_reserved, 'Must not begin with "prefect".'))
+
+
+def as_uuid(text: str) -> UUID | None:
+    """The UUID that `text` writes out, if it does."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+def name_taken(type_name: str, name: str, id: UUID, import_id: str) -> Conflict:
+    """The error of a create whose name is taken: what there is, and how to take it over."""
+    label = re.sub(r"\W+", "_", name)
+    message = (
+        f'"{name}" exists already, with the id {id}, and was not made by this resource. Choose '
+        "another name, or import it (put in the address of your resource block):\n\n"
+        f"  terraform import {type_name}.{label} {shlex.quote(import_id)}\n"
+    )
+    return Conflict(message, problems=(FieldProblem(("name",), message),))
