@@ -30,7 +30,11 @@ def decode(kind: Kind, message: pb.DynamicValue) -> Any:
 def encode(kind: Kind, value: Any) -> pb.DynamicValue:
     """The message of `value`, in MessagePack because only that can carry unknown values."""
     try:
-        return pb.DynamicValue(msgpack=ormsgpack.packb(kind.write(value), default=_extension))
+        # Dataclasses are passed on because `Unknown` is one.
+        packed = ormsgpack.packb(
+            kind.write(value), default=_extension, option=ormsgpack.OPT_PASSTHROUGH_DATACLASS
+        )
+        return pb.DynamicValue(msgpack=packed)
     except (ValueError, TypeError, RecursionError, Mismatch) as error:
         raise _malformed("A value does not fit its schema", error) from error
 
