@@ -1,6 +1,7 @@
 """How commands show things: tables and fields for people, JSON for programs."""
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -83,9 +84,10 @@ def print_fields(fields: Iterable[tuple[str, Any]]) -> None:
 
 
 def coloured(text: str, state: object) -> str:
-    """`text` in the colour of a state or status; typer drops it where nobody sees colours."""
-    colour = STYLES.get(str(state))
-    return typer.style(text, fg=colour) if colour and not _is_plain() else text
+    """`text` in bold and in the colour of a state, where somebody sees colours."""
+    if os.environ.get("NO_COLOR"):
+        return text
+    return typer.style(text, fg=STYLES.get(str(state)), bold=True)
 
 
 def since(moment: datetime | None) -> str:
@@ -132,9 +134,3 @@ def _console() -> "Console":
 
     width = None if sys.stdout.isatty() else PIPE_WIDTH
     return Console(width=width, markup=False, highlight=False, emoji=False)
-
-
-def _is_plain() -> bool:
-    import os
-
-    return bool(os.environ.get("NO_COLOR"))

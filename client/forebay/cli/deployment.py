@@ -1,0 +1,299 @@
+"""`forebay deployment`."""
+
+import shlex
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID, uuid4
+
+import typer
+
+from forebay.cli.failures import advice
+from forebay.cli.output import (
+    Output,
+    OutputOption,
+    print_fields,
+    print_json,
+    print_table,
+    say,
+)
+from forebay.cli.session import (
+    PAGE,
+    checked,
+    confirm,
+    connect,
+    every,
+    pairs,
+    parse_object,
+    read_object,
+)
+from forebay.errors import ApiError, NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from forebay.client import Client
+    from forebay.wire.deployments import Deployment
+    from forebay.wire.states import StateCreate
+
+app = typer.Typer(no_args_is_help=True)
+
+SEE_DEPLOYMENTS = "`forebay deployment ls` lists the deployments."
+DeploymentName = Annotated[
+    str, typer.Argument(metavar="NAME", help="FLOW/DEPLOYMENT, or its id.", show_default=False)
+]
+JobVariables = Annotated[
+    list[str] | None,
+    typer.Option("--job-variable", "-jv", metavar="KEY=VALUE", help="For the pool's template."),
+]
+Tags = Annotated[list[str] | None, typer.Option("--tag", help="May be given several times.")]
+
+
+@app.command()
+def create(
+    entrypoint: Annotated[
+        str, typer.Argument(metavar="FILE.py:FUNCTION", help="What to run.", show_default=False)
+    ],
+    pool: Annotated[
+        str | None, typer.Option("--pool", "-p", help="Pool whose workers run it.")
+    ] = None,
+    name: Annotated[
+        str, typer.Option("--name", "-n", help="Name, unique in the flow.")
+    ] = "default",
+    flow_name: Annotated[
+        str | None, typer.Option(help="Default: the function's name with dashes.")
+    ] = None,
+    work_queue: Annotated[
+        str | None, typer.Option("--work-queue", "-q", help="Made if the pool has none such.")
+    ] = None,
+    param_default: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="Parameter of runs that give none; JSON or text."),
+    ] = None,
+    job_variable: JobVariables = None,
+    tag: Tags = None,
+    description: Annotated[
+        str | None, typer.Option(help="Default: the function's docstring.")
+    ] = None,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Register a Python function so that it can be run; one of the same name is replaced."""
+    from pathlib import Path
+
+    from forebay.calls import deployments, flows
+    from forebay.cli.entrypoints import read_entrypoint
+    from forebay.wire.deployments import DeploymentCreate
+    from forebay.wire.flows import FlowCreate
+
+    if work_queue and not pool:
+        raise typer.BadParameter("--work-queue needs --pool.")
+    source = read_entrypoint(entrypoint, Path.cwd())
+    flow_body = checked(FlowCreate, name=flow_name or source.function.replace("_", "-").strip("-"))
+    given: dict[str, Any] = {
+        "name": name,
+        "path": str(source.folder),
+        "entrypoint": source.text,
+        "description": description or source.description,
+        "parameters": pairs(param_default or [], "--param-default"),
+        "parameter_openapi_schema": source.parameters,
+        "enforce_parameter_schema": True,
+        "job_variables": pairs(job_variable or [], "--job-variable"),
+        "tags": tag or [],
+    }
+    placement = {"work_pool_name": pool, "work_queue_name": work_queue}
+    given |= {key: value for key, value in placement.items() if value is not None}
+    # Checked before anything is sent, so that a wrong name leaves no flow behind.
+    checked(DeploymentCreate, flow_id=uuid4(), **given)
+    with connect() as client, advice(NotFound, "`forebay work-pool ls` lists the pools."):
+        flow = client.send(flows.create(flow_body))
+        deployment = client.send(
+            deployments.create(checked(DeploymentCreate, flow_id=flow.id, **given))
+        )
+    if output is Output.JSON:
+        print_json(deployment)
+    full_name = f"{flow.name}/{deployment.name}"
+    say(
+        f"Registered {full_name!r}. Run it: forebay deployment run {shlex.quote(full_name)}",
+        output,
+    )
+
+
+@app.command()
+def run(
+    name: DeploymentName,
+    param: Annotated[
+        list[str] | None,
+        typer.Option("--param", "-p", metavar="KEY=VALUE", help="Parameter; JSON or text."),
+    ] = None,
+    params: Annotated[
+        str | None, typer.Option(metavar="JSON", help="Parameters as an object; - is stdin.")
+    ] = None,
+    job_variable: JobVariables = None,
+    tag: Tags = None,
+    flow_run_name: Annotated[str | None, typer.Option(help="Default: an invented name.")] = None,
+    start_in: Annotated[
+        float | None, typer.Option(min=0, metavar="SECONDS", help="Start that much later.")
+    ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Follow the run; fail unless it completes.")
+    ] = False,
+    watch_timeout: Annotated[
+        float | None, typer.Option(min=0, metavar="SECONDS", help="Watch no longer than this.")
+    ] = None,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Make a run of a deployment; a worker of its pool takes it."""
+    from forebay.calls import deployments
+    from forebay.wire.flow_runs import DeploymentFlowRunCreate
+
+    parameters: dict[str, Any] = {}
+    if params is not None:
+        read = read_object if params == "-" else parse_object
+        parameters = read(params, "--params")
+    parameters |= pairs(param or [], "--param")
+    body = checked(
+        DeploymentFlowRunCreate,
+        state=_scheduled(start_in or 0),
+        parameters=parameters,
+        job_variables=pairs(job_variable or [], "--job-variable") or None,
+        tags=tag or [],
+        name=flow_run_name,
+        # So that the call may be repeated after a lost answer without a second run.
+        idempotency_key=str(uuid4()),
+    )
+    with connect() as client:
+        deployment = _read(client, name)
+        with advice(ApiError, f"`forebay deployment inspect {shlex.quote(name)}` shows both."):
+            flow_run = client.send(deployments.create_flow_run(deployment.id, body))
+        say(f"Made the run {flow_run.name!r} ({flow_run.id}).", output)
+        if watch:
+            from forebay.cli.watching import watch_run
+
+            watch_run(client, flow_run.id, output, timeout_seconds=watch_timeout)
+        elif output is Output.JSON:
+            print_json(flow_run)
+        else:
+            say(f"Follow it: forebay flow-run watch {flow_run.id}")
+
+
+@app.command()
+def ls(
+    flow_name: Annotated[
+        list[str] | None, typer.Argument(metavar="FLOW…", help="Only these flows.")
+    ] = None,
+    pool: Annotated[str | None, typer.Option("--pool", "-p", help="Only this pool.")] = None,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """List the deployments by name."""
+    from forebay.calls import deployments
+
+    criteria = {"flow_names": flow_name or None, "pool_names": [pool] if pool else None}
+    with connect() as client:
+        found = list(every(client, deployments.filter, **criteria))
+        names = {} if output is Output.JSON else _flow_names(client, {d.flow_id for d in found})
+    if output is Output.JSON:
+        print_json(found)
+        return
+    rows = sorted(
+        [
+            f"{names[item.flow_id]}/{item.name}",
+            item.work_pool_name,
+            item.work_queue_name,
+            item.status,
+            item.entrypoint,
+            str(item.id),
+        ]
+        for item in found
+    )
+    print_table(
+        ["Name", "Pool", "Queue", "Status", "Entrypoint", "Id"],
+        rows,
+        "No deployments. Make one: forebay deployment create FILE.py:FUNCTION --pool POOL",
+    )
+
+
+@app.command()
+def inspect(name: DeploymentName, output: OutputOption = Output.TEXT) -> None:
+    """Show one deployment."""
+    from forebay.calls import flows
+
+    with connect() as client:
+        deployment = _read(client, name)
+        if output is Output.JSON:
+            print_json(deployment)
+            return
+        flow = client.send(flows.read(deployment.flow_id))
+    properties = (deployment.parameter_openapi_schema or {}).get("properties", {})
+    print_fields(
+        [
+            ("Name", f"{flow.name}/{deployment.name}"),
+            ("Id", deployment.id),
+            ("Description", deployment.description),
+            ("Pool", deployment.work_pool_name),
+            ("Queue", deployment.work_queue_name),
+            ("Status", deployment.status),
+            ("Paused", deployment.paused),
+            ("Folder", deployment.path),
+            ("Entrypoint", deployment.entrypoint),
+            ("Parameters", ", ".join(properties)),
+            ("Parameter defaults", deployment.parameters),
+            ("Job variables", deployment.job_variables),
+            ("Tags", ", ".join(deployment.tags)),
+            ("Schedules", len(deployment.schedules)),
+            ("Created", deployment.created),
+            ("Updated", deployment.updated),
+        ]
+    )
+
+
+@app.command()
+def delete(
+    name: DeploymentName,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Delete a deployment with its schedules; its runs stay."""
+    from forebay.calls import deployments
+
+    with connect() as client:
+        deployment = _read(client, name)
+        confirm(f"Delete the deployment {name!r}?", yes)
+        client.send(deployments.delete(deployment.id))
+    say(f"Deleted the deployment {name!r}.", output)
+    if output is Output.JSON:
+        print_json(deployment)
+
+
+def _read(client: "Client", name: str) -> "Deployment":
+    """The deployment by its id or by FLOW/DEPLOYMENT."""
+    from forebay.calls import deployments
+
+    with advice(NotFound, SEE_DEPLOYMENTS):
+        flow, separator, own = name.partition("/")
+        if separator and flow and own:
+            return client.send(deployments.read_by_name(flow, own))
+        try:
+            id = UUID(name)
+        except ValueError:
+            raise typer.BadParameter(
+                f"{name!r} is neither FLOW/DEPLOYMENT nor an id. {SEE_DEPLOYMENTS}"
+            ) from None
+        return client.send(deployments.read(id))
+
+
+def _flow_names(client: "Client", ids: "Iterable[UUID]") -> dict[UUID, str]:
+    from forebay.calls import flows
+
+    wanted = list(ids)
+    names: dict[UUID, str] = {}
+    for start in range(0, len(wanted), PAGE):
+        page = wanted[start : start + PAGE]
+        names |= {flow.id: flow.name for flow in client.send(flows.filter(ids=page))}
+    return names
+
+
+def _scheduled(seconds: float) -> "StateCreate":
+    from datetime import UTC, datetime, timedelta
+
+    from forebay.wire.states import StateCreate, StateDetails, StateType
+
+    moment = datetime.now(UTC) + timedelta(seconds=seconds)
+    return StateCreate(type=StateType.SCHEDULED, state_details=StateDetails(scheduled_time=moment))

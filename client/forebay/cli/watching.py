@@ -1,0 +1,144 @@
+"""Follows a run: prints its states and log lines as they come, until it has ended."""
+
+import logging
+import shlex
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from forebay.calls import flow_runs, logs, work_pools
+from forebay.cli.failures import RunFailed, advice
+from forebay.cli.output import Output, coloured, print_json, say
+from forebay.errors import NotFound
+from forebay.wire.states import TERMINAL, StateType
+from forebay.wire.work_pools import WorkPoolStatus
+
+if TYPE_CHECKING:
+    from forebay.client import Client
+    from forebay.wire.flow_runs import FlowRun
+    from forebay.wire.logs import Log
+
+INTERVAL_SECONDS = 0.5
+# A worker sends the last lines after the state that they led to.
+LAST_LINES_SECONDS = 2.0
+# After so long in the queue a watcher deserves to know why.
+PATIENCE_SECONDS = 5.0
+# Lines of different processes may be stored out of order, so the newest are read again.
+OVERLAP = 50
+
+
+class LogReader:
+    """Reads a run's lines in pages and gives each one once."""
+
+    def __init__(self, client: "Client", run_id: UUID) -> None:
+        self._client = client
+        self._run_id = run_id
+        self._seen: set[UUID] = set()
+
+    def unread(self) -> "Iterator[Log]":
+        """The lines that came since the last time, by time."""
+        offset = max(0, len(self._seen) - OVERLAP)
+        while True:
+            call = logs.filter(flow_run_id=self._run_id, limit=logs.MAX_PAGE, offset=offset)
+            page = self._client.send(call)
+            for line in page:
+                if line.id not in self._seen:
+                    self._seen.add(line.id)
+                    yield line
+            if len(page) < logs.MAX_PAGE:
+                return
+            offset += len(page)
+
+
+def watch_run(
+    client: "Client", run_id: UUID, output: Output, *, timeout_seconds: float | None = None
+) -> None:
+    """Print the run's states and lines until it ends; as JSON the ended run.
+
+    Raises `RunFailed` unless it ends COMPLETED within `timeout_seconds`.
+    """
+    reader = LogReader(client, run_id)
+    shown: UUID | None = None
+    begun = time.monotonic()
+    is_explained = False
+    while True:
+        with advice(NotFound, "`forebay flow-run ls` lists the runs."):
+            run = client.send(flow_runs.read(run_id))
+        waited = time.monotonic() - begun
+        for line in reader.unread():
+            say(format_line(line), output)
+        if run.state_id != shown:
+            shown = run.state_id
+            say(_format_state(run), output)
+        if run.state_type in TERMINAL:
+            break
+        if timeout_seconds is not None and waited >= timeout_seconds:
+            raise RunFailed(
+                f"The run {run.name!r} is still {run.state_name} after {timeout_seconds:g} s; it "
+                f"goes on. `forebay flow-run watch {run_id}` follows it again."
+            )
+        if not is_explained and waited >= PATIENCE_SECONDS:
+            is_explained = True
+            if reason := _why_waiting(client, run):
+                say(reason, output)
+        time.sleep(INTERVAL_SECONDS)
+    _print_last_lines(reader, output)
+    if output is Output.JSON:
+        print_json(run)
+    if run.state_type is not StateType.COMPLETED:
+        told = f": {run.state.message}" if run.state and run.state.message else "."
+        raise RunFailed(f"The run {run.name!r} ended {run.state_type}{told}")
+
+
+def follow_lines(client: "Client", run_id: UUID) -> "Iterator[Log]":
+    """The run's lines as they come, until it has ended."""
+    reader = LogReader(client, run_id)
+    while True:
+        is_over = client.send(flow_runs.read(run_id)).state_type in TERMINAL
+        yield from reader.unread()
+        if is_over:
+            yield from _last_lines(reader)
+            return
+        time.sleep(INTERVAL_SECONDS)
+
+
+def format_line(line: "Log") -> str:
+    """One line as people read it, its time in the local zone."""
+    moment = line.timestamp.astimezone().strftime("%H:%M:%S.%f")[:-3]
+    return f"{moment}  {logging.getLevelName(line.level):<8}  {line.message}"
+
+
+def _print_last_lines(reader: LogReader, output: Output) -> None:
+    for line in _last_lines(reader):
+        say(format_line(line), output)
+
+
+def _last_lines(reader: LogReader) -> "Iterator[Log]":
+    deadline = time.monotonic() + LAST_LINES_SECONDS
+    while time.monotonic() < deadline:
+        time.sleep(INTERVAL_SECONDS)
+        yield from reader.unread()
+
+
+def _format_state(run: "FlowRun") -> str:
+    moment = run.state.timestamp.astimezone().strftime("%H:%M:%S.%f")[:-3] if run.state else ""
+    message = f"  {run.state.message}" if run.state and run.state.message else ""
+    return f"{moment}  {coloured(run.state_name or '-', run.state_type)}{message}"
+
+
+def _why_waiting(client: "Client", run: "FlowRun") -> str | None:
+    """What keeps the run from being taken, where its pool shows it."""
+    if run.state_type is not StateType.SCHEDULED:
+        return None
+    if run.work_pool_name is None:
+        return "No worker can take it: its deployment names no pool."
+    name = run.work_pool_name
+    pool = client.send(work_pools.read(name))
+    if pool.is_paused:
+        return f"The pool {name!r} is paused: forebay work-pool resume {shlex.quote(name)}"
+    if pool.status is WorkPoolStatus.NOT_READY:
+        return f"No worker serves the pool {name!r}: forebay worker start -p {shlex.quote(name)}"
+    if pool.concurrency_limit is not None and (pool.active_slots or 0) >= pool.concurrency_limit:
+        return f"The pool {name!r} has no free slot of {pool.concurrency_limit}."
+    return None
