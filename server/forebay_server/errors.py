@@ -1,5 +1,7 @@
 """What queries and routes raise; `protocol.py` turns each into its HTTP answer."""
 
+from typing import Any
+
 
 class ServerError(Exception):
     """An answer that is not the one hoped for; its text is for the caller."""
@@ -7,7 +9,7 @@ class ServerError(Exception):
     status = 500
     code = "internal_error"
 
-    def __init__(self, message: str, **extra: str) -> None:
+    def __init__(self, message: str, **extra: Any) -> None:
         super().__init__(message)
         self.extra = extra  # further keys of the answer, such as `existing_id`
 

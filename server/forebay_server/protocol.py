@@ -5,6 +5,7 @@ import json
 import logging
 import random
 import re
+import unicodedata
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Annotated, Any, TypeVar
 
@@ -12,6 +13,7 @@ from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
+from pydantic import AfterValidator
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
@@ -50,6 +52,16 @@ async def reading(request: Request) -> AsyncIterator[Transaction]:
 # scope="function": with the default the client got its answer before a commit that then failed.
 Write = Annotated[Transaction, Depends(writing, scope="function")]
 Read = Annotated[Transaction, Depends(reading, scope="function")]
+
+
+def _name_in_path(name: str) -> str:
+    """`name` as names are stored; NUL is refused here because PostgreSQL knows no such text."""
+    if "\x00" in name:
+        raise ValueError("a name must not contain control characters")
+    return unicodedata.normalize("NFC", name)
+
+
+PathName = Annotated[str, AfterValidator(_name_in_path)]
 
 
 class Route(APIRoute):

@@ -6,9 +6,11 @@ from uuid import UUID
 
 from pydantic import Field, field_validator
 
-from forebay.wire.base import Action, Limit, Name, Object, Text, Timestamp, Wire
+from forebay.wire.base import Action, JsonObject, Limit, Name, Object, Text, Timestamp, Wire
 
 DEFAULT_QUEUE = "default"  # the queue that is made with its pool
+AGENT_TYPE = "prefect-agent"  # pools of this type have no workers, hence no status
+AGENT_POOL = "default-agent-pool"  # holds the queues that are made without naming a pool
 
 
 class WorkPoolStatus(StrEnum):
@@ -29,8 +31,8 @@ class WorkerStatus(StrEnum):
 class StorageConfiguration(Action):
     """Where bundled code and results of a pool's runs are kept."""
 
-    bundle_upload_step: dict[str, Any] | None = None
-    bundle_execution_step: dict[str, Any] | None = None
+    bundle_upload_step: JsonObject | None = None
+    bundle_execution_step: JsonObject | None = None
     default_result_storage_block_id: UUID | None = None
 
 
@@ -45,7 +47,7 @@ class WorkPoolCreate(Action):
         max_length=255,
         description="Worker type that serves the pool; it cannot be changed later.",
     )
-    base_job_template: dict[str, Any] = Field(
+    base_job_template: JsonObject = Field(
         default_factory=dict,
         description="`job_configuration` with placeholders and the `variables` that fill them.",
     )
@@ -61,7 +63,7 @@ class WorkPoolUpdate(Action):
 
     description: Text | None = None
     is_paused: bool | None = None
-    base_job_template: dict[str, Any] | None = None
+    base_job_template: JsonObject | None = None
     concurrency_limit: Limit | None = None
     storage_configuration: StorageConfiguration | None = None
 

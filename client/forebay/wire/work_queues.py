@@ -6,7 +6,17 @@ from uuid import UUID
 
 from pydantic import Field
 
-from forebay.wire.base import Action, Limit, Name, Object, Priority, Text, Timestamp, Wire
+from forebay.wire.base import (
+    Action,
+    JsonObject,
+    Limit,
+    Name,
+    Object,
+    Priority,
+    Text,
+    Timestamp,
+    Wire,
+)
 
 
 class WorkQueueStatus(StrEnum):
@@ -29,7 +39,7 @@ class WorkQueueCreate(Action):
     priority: Priority | None = Field(
         default=None, description="1 is served first; null takes the smallest free number."
     )
-    filter: dict[str, Any] | None = Field(default=None, description="Accepted and kept empty.")
+    filter: JsonObject | None = Field(default=None, description="Accepted and kept empty.")
 
 
 class WorkQueueUpdate(Action):

@@ -1,7 +1,73 @@
-"""HTTP of work pools: parse, call, return."""
+"""HTTP of work pools: parse, call, return. Creating one is in `work_queues`."""
+
+from typing import Any
 
 from fastapi import APIRouter
+from pydantic import BaseModel
 
-from forebay_server.protocol import Route
+from forebay.wire.work_pools import WorkPool, WorkPoolUpdate
+from forebay_server.errors import Forbidden
+from forebay_server.protocol import PathName, Read, Route, Write, page_limit, page_offset
+from forebay_server.work_pools import queries, rules
+from forebay_server.work_pools.filters import WorkPoolFilter
 
-router = APIRouter(tags=["Work pools"], route_class=Route)
+router = APIRouter(prefix="/work_pools", tags=["Work pools"], route_class=Route)
+
+
+class PoolCriteria(BaseModel):
+    """Which pools."""
+
+    work_pools: WorkPoolFilter | None = None
+
+
+class PoolQuery(PoolCriteria):
+    """Which pools; by name."""
+
+    limit: int | None = None
+    offset: int | None = None
+
+
+@router.post("/filter")
+async def filter_work_pools(db: Read, body: PoolQuery | None = None) -> list[WorkPool]:
+    """List the work pools that fulfil the criteria, by name."""
+    query = body or PoolQuery()
+    criteria = query.work_pools or WorkPoolFilter()
+    limit, offset = page_limit(query.limit), page_offset(query.offset)
+    rows = await queries.filter(db, criteria, limit, offset)
+    return [WorkPool.model_validate(row) for row in rows]
+
+
+@router.post("/count")
+async def count_work_pools(db: Read, body: PoolCriteria | None = None) -> int:
+    """Count the work pools that fulfil the criteria."""
+    criteria = body.work_pools if body else None
+    return await queries.count(db, criteria or WorkPoolFilter())
+
+
+@router.get("/{name}")
+async def read_work_pool(name: PathName, db: Read) -> WorkPool:
+    """Read a work pool by name."""
+    return WorkPool.model_validate(await queries.read(db, name))
+
+
+@router.patch("/{name}", status_code=204)
+async def update_work_pool(name: PathName, body: WorkPoolUpdate, db: Write) -> None:
+    """Change the fields that are present; null clears those that may be empty."""
+    changes: dict[str, Any] = body.model_dump(exclude_unset=True)
+    if rules.is_reserved(name) and changes.keys() - rules.OPEN_FIELDS:
+        raise Forbidden(
+            f'Work pools whose name begins with "{rules.RESERVED}" are reserved: only '
+            f"{' and '.join(sorted(rules.OPEN_FIELDS))} may be changed."
+        )
+    rules.check_template(body.base_job_template or {})
+    if body.storage_configuration is not None:
+        storage = body.storage_configuration.model_dump(mode="json")
+        changes["storage_configuration"] = storage
+    await queries.update(db, name, changes)
+
+
+@router.delete("/{name}", status_code=204)
+async def delete_work_pool(name: PathName, db: Write) -> None:
+    """Delete a work pool with its queues and workers; its runs and deployments stay."""
+    rules.refuse_reserved(name)
+    await queries.delete_by_name(db, name)

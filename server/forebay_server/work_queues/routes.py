@@ -1,7 +1,134 @@
-"""HTTP of work queues: parse, call, return."""
+"""HTTP of work queues, and of making a pool, since that makes its default queue too."""
+
+from uuid import UUID
 
 from fastapi import APIRouter
+from pydantic import BaseModel
 
-from forebay_server.protocol import Route
+from forebay.wire.work_pools import AGENT_POOL, WorkPool, WorkPoolCreate
+from forebay.wire.work_queues import (
+    WorkQueue,
+    WorkQueueCreate,
+    WorkQueueHealthPolicy,
+    WorkQueueStatusDetail,
+    WorkQueueUpdate,
+)
+from forebay_server.protocol import PathName, Read, Route, Write, page_limit, page_offset
+from forebay_server.work_pools import queries as pools
+from forebay_server.work_pools.rules import check_template, refuse_reserved
+from forebay_server.work_queues import queries
+from forebay_server.work_queues.filters import WorkQueueFilter
 
 router = APIRouter(tags=["Work queues"], route_class=Route)
+
+
+class QueueQuery(BaseModel):
+    """Which queues."""
+
+    work_queues: WorkQueueFilter | None = None
+    limit: int | None = None
+    offset: int | None = None
+
+
+@router.post("/work_pools/", status_code=201, tags=["Work pools"])
+async def create_work_pool(body: WorkPoolCreate, db: Write) -> WorkPool:
+    """Create a work pool with its default queue."""
+    refuse_reserved(body.name)
+    check_template(body.base_job_template)
+    await queries.create_pool(db, body)
+    return WorkPool.model_validate(await pools.read(db, body.name))
+
+
+@router.post("/work_pools/{pool}/queues", status_code=201)
+async def create_work_queue(pool: PathName, body: WorkQueueCreate, db: Write) -> WorkQueue:
+    """Create a queue in a work pool; whoever has its priority moves down."""
+    return WorkQueue.model_validate(await queries.create(db, pool, body))
+
+
+@router.post("/work_pools/{pool}/queues/filter")
+async def filter_work_queues_of_pool(
+    pool: PathName, db: Read, body: QueueQuery | None = None
+) -> list[WorkQueue]:
+    """List the queues of a work pool, by priority."""
+    query = body or QueueQuery()
+    criteria = query.work_queues or WorkQueueFilter()
+    limit, offset = page_limit(query.limit), page_offset(query.offset)
+    rows = await queries.filter_in_pool(db, pool, criteria, limit, offset)
+    return [WorkQueue.model_validate(row) for row in rows]
+
+
+@router.get("/work_pools/{pool}/queues/{name}")
+async def read_work_queue_of_pool(pool: PathName, name: PathName, db: Read) -> WorkQueue:
+    """Read a queue by its name in a work pool."""
+    return WorkQueue.model_validate(await queries.read(db, pool, name))
+
+
+@router.patch("/work_pools/{pool}/queues/{name}", status_code=204)
+async def update_work_queue_of_pool(
+    pool: PathName, name: PathName, body: WorkQueueUpdate, db: Write
+) -> None:
+    """Change the fields that are present; a priority makes other queues move."""
+    queue = await queries.read(db, pool, name)
+    await queries.change(db, queue.id, body.model_dump(exclude_unset=True))
+
+
+@router.delete("/work_pools/{pool}/queues/{name}", status_code=204)
+async def delete_work_queue_of_pool(pool: PathName, name: PathName, db: Write) -> None:
+    """Delete a queue; its runs stay without one. The default queue goes with its pool only."""
+    queue = await queries.read(db, pool, name)
+    await queries.delete_by_id(db, queue.id)
+
+
+@router.post("/work_queues/", status_code=201)
+async def create_work_queue_without_pool(body: WorkQueueCreate, db: Write) -> WorkQueue:
+    """Create a queue in the pool for queues that name none."""
+    await queries.ensure_agent_pool(db)
+    return WorkQueue.model_validate(await queries.create(db, AGENT_POOL, body))
+
+
+@router.post("/work_queues/filter")
+async def filter_work_queues(db: Read, body: QueueQuery | None = None) -> list[WorkQueue]:
+    """List the queues of all work pools, by name."""
+    query = body or QueueQuery()
+    criteria = query.work_queues or WorkQueueFilter()
+    limit, offset = page_limit(query.limit), page_offset(query.offset)
+    rows = await queries.filter(db, criteria, limit, offset)
+    return [WorkQueue.model_validate(row) for row in rows]
+
+
+@router.get("/work_queues/name/{name}")
+async def read_work_queue_by_name(name: PathName, db: Read) -> WorkQueue:
+    """Read a queue of the pool for queues that name none."""
+    return WorkQueue.model_validate(await queries.read(db, AGENT_POOL, name))
+
+
+@router.get("/work_queues/{id:uuid}")
+async def read_work_queue(id: UUID, db: Read) -> WorkQueue:
+    """Read a queue by id."""
+    return WorkQueue.model_validate(await queries.read_by_id(db, id))
+
+
+@router.get("/work_queues/{id:uuid}/status")
+async def read_work_queue_status(id: UUID, db: Read) -> WorkQueueStatusDetail:
+    """Tell whether a queue is polled and none of its runs is late."""
+    last_polled = (await queries.read_by_id(db, id)).last_polled
+    late_runs_count = await queries.count_late_runs(db, id)
+    is_polled = last_polled is not None and await db.now() - last_polled <= queries.POLLED_WITHIN
+    return WorkQueueStatusDetail(
+        healthy=is_polled and not late_runs_count,
+        late_runs_count=late_runs_count,
+        last_polled=last_polled,
+        health_check_policy=WorkQueueHealthPolicy(),
+    )
+
+
+@router.patch("/work_queues/{id:uuid}", status_code=204)
+async def update_work_queue(id: UUID, body: WorkQueueUpdate, db: Write) -> None:
+    """Change the fields that are present; a priority makes other queues move."""
+    await queries.change(db, id, body.model_dump(exclude_unset=True))
+
+
+@router.delete("/work_queues/{id:uuid}", status_code=204)
+async def delete_work_queue(id: UUID, db: Write) -> None:
+    """Delete a queue; its runs stay without one. The default queue goes with its pool only."""
+    await queries.delete_by_id(db, id)

@@ -1,0 +1,179 @@
+"""Checks JSON values against schemas that users wrote, in bounded time. Knows no domain."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
+from functools import lru_cache
+from typing import Any
+
+from jsonschema import Draft202012Validator, SchemaError, ValidationError
+from jsonschema.exceptions import best_match
+from jsonschema.validators import extend
+from pydantic_core import SchemaError as PatternError
+from pydantic_core import SchemaValidator, core_schema
+from pydantic_core import ValidationError as PatternMismatch
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+
+MAX_REFERENCES = 2000  # followed in one check; a few that refer to each other never end
+NOTHING_FETCHED: Registry[Any] = Registry()  # a reference that is not in the schema stays unknown
+DATA_KEYWORDS = frozenset({"const", "default", "enum", "example", "examples"})  # hold no schema
+
+Schema = Mapping[str, Any]
+
+_references_left: ContextVar[list[int]] = ContextVar("references_left")
+
+
+class InvalidSchema(ValueError):
+    """A schema that cannot be used; the text says why and where."""
+
+
+class _TooManyReferences(Exception):
+    pass
+
+
+def check_schema(schema: Schema) -> None:
+    """Raise `InvalidSchema` unless `schema` is draft 2020-12 with local references only.
+
+    Patterns must suit an engine of linear time, so neither look-around nor back-references.
+    """
+    for keyword, value in _keywords(schema):
+        if keyword in ("$ref", "$dynamicRef") and not value.startswith("#"):
+            raise InvalidSchema(f"{keyword} may only refer to the schema itself (#…): {value!r}")
+        if keyword == "pattern":
+            _compiled(value)
+    try:
+        error = best_match(
+            Draft202012Validator(Draft202012Validator.META_SCHEMA).iter_errors(schema)
+        )
+    except RecursionError:
+        raise InvalidSchema("it is nested too deep") from None
+    if error is not None:
+        raise InvalidSchema(_told(error))
+
+
+def first_problem(value: Any, schema: Schema, *, root: Schema | None = None) -> str | None:
+    """What is wrong with `value`, or None; never the value itself, which may be a secret.
+
+    `root` is where the references of `schema` point into. Null is accepted for every property
+    that is not required (Prefect 3.8.4: `preprocess_schema`). Properties that only
+    `patternProperties` describes are not checked.
+    """
+    whole = _without_dialect(root if root is not None else schema)
+    validator = _Bounded(whole, registry=NOTHING_FETCHED)
+    if root is not None:
+        validator = validator.evolve(schema=_without_dialect(schema))
+    left = _references_left.set([MAX_REFERENCES])
+    try:
+        error = next(validator.iter_errors(value), None)
+    except Unresolvable as unknown:
+        return f"the schema refers to {unknown.ref!r}, which it does not have"
+    except (RecursionError, _TooManyReferences):
+        return "the schema's references do not come to an end"
+    except InvalidSchema as invalid:
+        return str(invalid)
+    finally:
+        _references_left.reset(left)
+    return None if error is None else _told(error)
+
+
+def _told(error: ValidationError | SchemaError) -> str:
+    where = ".".join(map(str, error.absolute_path))
+    told = {
+        "required": error.message,  # names keys only, as does the next one
+        "additionalProperties": error.message,
+        "anyOf": "must be valid under one of the given schemas",
+        "oneOf": "must be valid under exactly one of the given schemas",
+    }.get(str(error.validator))
+    if told is None:
+        told = f"must satisfy {error.validator}: {json.dumps(error.validator_value)[:200]}"
+    return f"{where}: {told}" if where else told
+
+
+def _keywords(schema: Any) -> Iterator[tuple[str, str]]:
+    """Keywords with a text as value; a property that is called like one has no text."""
+    left = [schema]
+    while left:
+        item = left.pop()
+        if isinstance(item, Mapping):
+            yield from ((key, value) for key, value in item.items() if isinstance(value, str))
+            left.extend(value for key, value in item.items() if key not in DATA_KEYWORDS)
+        elif isinstance(item, list):
+            left.extend(item)
+
+
+def _without_dialect(schema: Any) -> Any:
+    # A `$schema` inside would make jsonschema go on with its own, unbounded validator.
+    if isinstance(schema, Mapping):
+        return {key: _without_dialect(v) for key, v in schema.items() if key != "$schema"}
+    if isinstance(schema, list):
+        return [_without_dialect(item) for item in schema]
+    return schema
+
+
+@lru_cache(maxsize=256)
+def _compiled(pattern: str) -> SchemaValidator:
+    try:
+        return SchemaValidator(core_schema.str_schema(pattern=pattern, regex_engine="rust-regex"))
+    except PatternError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise InvalidSchema(f"pattern {pattern[:80]!r} is not supported: {reason}") from None
+
+
+def _pattern(
+    validator: Any, pattern: str, instance: Any, schema: Schema
+) -> Iterator[ValidationError]:
+    if not isinstance(instance, str):
+        return
+    try:
+        _compiled(pattern).validate_python(instance)
+    except PatternMismatch:
+        yield ValidationError(f"must match {pattern!r}")
+
+
+def _properties(
+    validator: Any, properties: Mapping[str, Any], instance: Any, schema: Schema
+) -> Iterator[ValidationError]:
+    if not isinstance(instance, Mapping):
+        return
+    required = schema.get("required", ())
+    for name, subschema in properties.items():
+        if name in instance and (instance[name] is not None or name in required):
+            yield from validator.descend(instance[name], subschema, path=name, schema_path=name)
+
+
+def _additional_properties(
+    validator: Any, additional: Any, instance: Any, schema: Schema
+) -> Iterator[ValidationError]:
+    # With patterns beside it, the keyword would run them in the standard library's engine.
+    if "patternProperties" not in schema:
+        check = Draft202012Validator.VALIDATORS["additionalProperties"]
+        yield from check(validator, additional, instance, schema) or ()
+
+
+def _reference(
+    validator: Any, reference: str, instance: Any, schema: Schema
+) -> Iterator[ValidationError]:
+    left = _references_left.get()
+    left[0] -= 1
+    if left[0] < 0:
+        raise _TooManyReferences
+    yield from Draft202012Validator.VALIDATORS["$ref"](validator, reference, instance, schema)
+
+
+def _unchecked(*_: Any) -> None:
+    """Stand for a keyword that would need the standard library's regular expressions."""
+
+
+_Bounded = extend(
+    Draft202012Validator,
+    {
+        "$ref": _reference,
+        "$dynamicRef": _reference,
+        "pattern": _pattern,
+        "properties": _properties,
+        "additionalProperties": _additional_properties,
+        "patternProperties": _unchecked,
+        "unevaluatedProperties": _unchecked,
+    },
+)
