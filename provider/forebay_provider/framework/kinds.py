@@ -166,10 +166,7 @@ class Sequence(Kind):
     def _each(self, raw: Any, path: Path, convert: Any) -> list[Any]:
         if not isinstance(raw, list):
             raise Mismatch(path, f"a {self.name} is required, not {_name(raw)}")
-        return [convert(item, self._step(path, index)) for index, item in enumerate(raw)]
-
-    def _step(self, path: Path, index: int) -> Path:
-        return (*path, index)
+        return [convert(item, (*path, index)) for index, item in enumerate(raw)]
 
     def _read(self, raw: Any, path: Path) -> list[Any]:
         return self._each(raw, path, self.element.read)
@@ -189,8 +186,12 @@ class Set(Sequence):
 
     name = "set"
 
-    def _step(self, path: Path, index: int) -> Path:
-        return path  # elements of sets have no address
+    def _each(self, raw: Any, path: Path, convert: Any) -> list[Any]:
+        try:
+            return super()._each(raw, path, convert)
+        except Mismatch as error:
+            # Elements of sets have no address.
+            raise Mismatch(path, str(error)) from None
 
     def _same(self, one: Any, other: Any) -> bool:
         rest = list(other)

@@ -5,6 +5,7 @@ Knows no resource; types, required attributes and names were checked by Terrafor
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from forebay_provider.framework.declarations import Attribute, declaration
@@ -13,11 +14,11 @@ from forebay_provider.framework.values import Unknown
 
 
 def validate(
-    model: type[Any], config: dict[str, Any], *, allows_write_only: bool = True, path: Path = ()
+    model: type[Any], config: dict[str, Any], *, allows_write_only: bool = True
 ) -> Iterator[Diagnostic]:
     """What is wrong with the attributes of `config`, one diagnostic per problem."""
     for attribute in declaration(model).attributes:
-        value, here = config[attribute.name], (*path, attribute.name)
+        value, here = config[attribute.name], (attribute.name,)
         if value is None or isinstance(value, Unknown):
             continue
         if attribute.options.deprecated:
@@ -34,12 +35,11 @@ def validate(
             yield Diagnostic(f"Invalid {attribute.name}", f"{attribute.name} {complaint}.", here)
         if attribute.nested is not None:
             for step, item in _items(attribute, value):
-                yield from validate(
-                    attribute.nested,
-                    item,
-                    allows_write_only=allows_write_only,
-                    path=(*here, *step),
-                )
+                inner = validate(attribute.nested, item, allows_write_only=allows_write_only)
+                for found in inner:
+                    # Elements of sets have no address: the path stops at the set.
+                    is_in_set = attribute.nesting == "set"
+                    yield replace(found, path=here if is_in_set else (*here, *step, *found.path))
 
 
 def _complaints(attribute: Attribute, value: Any) -> Iterator[str]:
