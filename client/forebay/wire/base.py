@@ -90,7 +90,10 @@ def _to_utc(value: datetime) -> datetime:
     # Naive times are UTC (compat: stock clients send them in filters and logs).
     if value.tzinfo is None:
         return value.replace(tzinfo=UTC)
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("the time is out of range in UTC") from None
 
 
 def format_time(value: datetime) -> str:

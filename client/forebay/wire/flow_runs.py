@@ -1,14 +1,24 @@
 """Flow runs on the wire. Source: Prefect 3.8.4 `FlowRun…`."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from forebay.wire.base import Action, Name, Object, Text, Timestamp, Wire
+from forebay.wire.base import (
+    MAX_INT,
+    Action,
+    JsonObject,
+    Name,
+    Object,
+    Text,
+    Timestamp,
+    Wire,
+    check_json,
+)
 from forebay.wire.states import State, StateCreate, StateType
 
-Labels = dict[str, bool | int | float | str]
+Labels = Annotated[dict[str, bool | int | float | str], AfterValidator(check_json)]
 
 
 class CreatedBy(Wire):
@@ -24,8 +34,8 @@ class FlowRunPolicy(Wire):
 
     max_retries: int = 0
     retry_delay_seconds: float = 0
-    retries: int | None = None
-    retry_delay: int | None = None  # seconds
+    retries: int | None = Field(default=None, ge=0, le=MAX_INT)
+    retry_delay: int | None = Field(default=None, ge=0, le=MAX_INT)  # seconds
     pause_keys: list[str] | None = Field(default_factory=list)
     resuming: bool | None = False
     retry_type: Literal["in_process", "reschedule"] | None = None
@@ -34,8 +44,8 @@ class FlowRunPolicy(Wire):
 class _NewRun(Action):
     state: StateCreate | None = Field(default=None, description="First state of the run.")
     name: Text | None = Field(default=None, max_length=255, description="Null invents one.")
-    parameters: dict[str, Any] = Field(default_factory=dict)
-    context: dict[str, Any] = Field(default_factory=dict)
+    parameters: JsonObject = Field(default_factory=dict)
+    context: JsonObject = Field(default_factory=dict)
     infrastructure_document_id: UUID | None = None
     empirical_policy: FlowRunPolicy = Field(default_factory=FlowRunPolicy)
     tags: list[Text] = Field(default_factory=list)
@@ -43,7 +53,7 @@ class _NewRun(Action):
     labels: Labels | None = None
     parent_task_run_id: UUID | None = None
     work_queue_name: Name | None = None
-    job_variables: dict[str, Any] | None = None
+    job_variables: JsonObject | None = None
 
 
 class FlowRunCreate(_NewRun):
@@ -66,11 +76,11 @@ class FlowRunUpdate(Action):
 
     name: Text | None = Field(default=None, max_length=255)
     flow_version: Text | None = None
-    parameters: dict[str, Any] | None = None
+    parameters: JsonObject | None = None
     empirical_policy: FlowRunPolicy | None = None
     tags: list[Text] | None = None
     infrastructure_pid: Text | None = None
-    job_variables: dict[str, Any] | None = None
+    job_variables: JsonObject | None = None
 
 
 class FlowRun(Object):

@@ -4,9 +4,9 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal
 from uuid import UUID, uuid4
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
-from forebay.wire.base import Action, Text, Timestamp, Wire
+from forebay.wire.base import Action, Text, Timestamp, Wire, check_json
 
 
 class StateType(StrEnum):
@@ -53,13 +53,17 @@ class StateDetails(Wire):
     deployment_concurrency_lease_id: UUID | None = None
 
 
+def _check_data(value: Any) -> Any:
+    return check_json({"data": value})["data"]
+
+
 class StateCreate(Action):
     """A proposed state; its name defaults to the type's own."""
 
     type: StateType
-    name: Text | None = None
+    name: Text | None = Field(default=None, max_length=255)
     message: Text | None = None
-    data: Any | None = None
+    data: Annotated[Any | None, AfterValidator(_check_data)] = None
     state_details: StateDetails = Field(default_factory=StateDetails)
 
 

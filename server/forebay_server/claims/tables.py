@@ -25,7 +25,8 @@ class ClaimRow(Row, table=True):
     __tablename__ = "claim"
     __table_args__ = (
         _live("ix_claim_live_run", "flow_run_id", unique=True),
-        _live("ix_claim_live_pool", "work_pool_id"),
+        # Counts a pool's claims, and finds those that a worker's heartbeat renews.
+        _live("ix_claim_live_pool", "work_pool_id", "worker_name"),
         _live("ix_claim_live_queue", "work_queue_id"),
         _live("ix_claim_live_expiry", "expires_at"),
         Index("ix_claim_run", "flow_run_id"),
@@ -35,8 +36,8 @@ class ClaimRow(Row, table=True):
     work_pool_id: UUID
     work_queue_id: UUID
     epoch: int
-    holder: str = Field(max_length=255)  # what identifies the proposer: a worker, else a token
-    worker_id: UUID | None = None  # whose heartbeats renew the lease, where it is known
+    holder: str = Field(max_length=300)  # who proposed: its token, and its worker where known
+    worker_name: str | None = Field(default=None, max_length=255)  # whose heartbeats renew it
     lease_seconds: float
     expires_at: datetime = Field(sa_type=UtcDateTime)
     ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+from forebay.wire.flow_runs import FlowRunPolicy
 from forebay.wire.states import TERMINAL, State, StateCreate, StateDetails, StateType
 from forebay_server.db.columns import new_id
 
@@ -70,6 +71,11 @@ def stored_details(details: StateDetails) -> dict[str, Any]:
     return details.model_dump(mode="json", exclude_defaults=True)
 
 
+def stored_policy(policy: FlowRunPolicy) -> dict[str, Any]:
+    """A policy as the JSON column keeps it: only what differs from the defaults."""
+    return policy.model_dump(mode="json", exclude_defaults=True)
+
+
 def state_columns(run: Counters, state: State) -> dict[str, Any]:
     """The columns of the run that entering `state` sets. Source: Prefect 3.8.4 `ORMRun`."""
     is_terminal = state.type in TERMINAL
@@ -96,10 +102,7 @@ def state_columns(run: Counters, state: State) -> dict[str, Any]:
     if run.state_type == StateType.RUNNING and run.state_timestamp is not None:
         spent = (state.timestamp - run.state_timestamp).total_seconds()
         columns["total_run_time_seconds"] = run.total_run_time_seconds + spent
-    if state.type is StateType.RUNNING:
-        # A run that comes back from a pause goes on; it is not started again.
-        if run.empirical_policy.get("resuming"):
-            columns["empirical_policy"] = {**run.empirical_policy, "resuming": False}
-        else:
-            columns["run_count"] = run.run_count + 1
+    # A run that comes back from a suspension goes on; it is not started again.
+    if state.type is StateType.RUNNING and not run.empirical_policy.get("resuming"):
+        columns["run_count"] = run.run_count + 1
     return columns

@@ -86,10 +86,12 @@ def _with_details(state: StateCreate, **details: object) -> StateCreate:
 
 def _policy_after(facts: Facts, proposed: StateCreate) -> FlowRunPolicy | None:
     """The run's policy once `proposed` is accepted; None where it stays as it is."""
-    if facts.is_forced:
-        return None
     current, policy = facts.run.state, facts.run.policy
     changes: dict[str, object] = {}
+    if proposed.type is StateType.RUNNING and policy.resuming:
+        changes["resuming"] = False
+    if facts.is_forced:
+        return policy.model_copy(update=changes) if changes else None
     if current.type in TERMINAL and proposed.type not in TERMINAL:
         is_rescheduled = proposed.type is StateType.SCHEDULED
         changes["retry_type"] = "reschedule" if is_rescheduled else None
@@ -98,7 +100,7 @@ def _policy_after(facts: Facts, proposed: StateCreate) -> FlowRunPolicy | None:
         changes["retry_type"] = None  # no process waits for it any more: workers may take it
     if proposed.type is StateType.PAUSED and proposed.state_details.pause_key:
         changes["pause_keys"] = [*(policy.pause_keys or []), proposed.state_details.pause_key]
-    if current.type is StateType.PAUSED and proposed.type not in TERMINAL:
+    if current.type is StateType.PAUSED and proposed.type is StateType.SCHEDULED:
         changes["resuming"] = True
     return policy.model_copy(update=changes) if changes else None
 

@@ -1,0 +1,11 @@
+"""How long a claim lives without a sign of its worker. Pure."""
+
+MIN_LEASE_SECONDS = 20.0
+DEFAULT_INTERVAL_SECONDS = 30.0  # of stock workers, and of those who announce none
+INTERVALS_PER_LEASE = 3
+
+
+def lease_seconds(heartbeat_interval_seconds: float | None) -> float:
+    """The lease of a claim whose worker announced this interval: it outlasts two lost beats."""
+    interval = heartbeat_interval_seconds or DEFAULT_INTERVAL_SECONDS
+    return max(MIN_LEASE_SECONDS, INTERVALS_PER_LEASE * interval)

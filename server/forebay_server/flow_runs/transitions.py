@@ -1,0 +1,289 @@
+"""Proposing a state: one transaction that locks, reads the facts, decides and writes."""
+
+import logging
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, Select, and_, bindparam, case, func, insert, null, select, update
+
+from forebay.wire.flow_runs import FlowRunPolicy
+from forebay.wire.states import (
+    HOLDING,
+    AbortDetails,
+    AcceptDetails,
+    RejectDetails,
+    State,
+    StateCreate,
+    StateType,
+    Verdict,
+    VerdictStatus,
+    WaitDetails,
+)
+from forebay_server.claims import queries as claim_queries
+from forebay_server.claims.rules import lease_seconds
+from forebay_server.claims.tables import ClaimRow, claims
+from forebay_server.db.engine import Transaction
+from forebay_server.errors import NotFound
+from forebay_server.flow_runs import rules
+from forebay_server.flow_runs.bookkeeping import new_state, state_columns, stored_policy
+from forebay_server.flow_runs.facts import (
+    Abort,
+    Accept,
+    Claim,
+    ClaimChange,
+    Decision,
+    Facts,
+    Intake,
+    Proposer,
+    Reject,
+    Run,
+    Wait,
+)
+from forebay_server.flow_runs.queries import current_state, history_row
+from forebay_server.flow_runs.tables import flow_run_states, flow_runs
+from forebay_server.work_pools.tables import work_pools
+from forebay_server.work_queues.tables import work_queues
+from forebay_server.workers.tables import workers
+
+logger = logging.getLogger(__name__)
+
+BACKOFF_SECONDS = (8.0, 12.0)  # of a run that found no slot: 10, spread out
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a proposal."""
+
+    verdict: Verdict
+    is_written: bool  # whether the run has a new state
+    epoch: int | None  # of the run's live claim
+
+
+async def propose(
+    db: Transaction,
+    run_id: UUID,
+    proposed: StateCreate,
+    proposer: Proposer,
+    *,
+    worker_name: str | None = None,
+    is_forced: bool = False,
+) -> Outcome:
+    """Decide about `proposed` and write what was decided, with claim and history.
+
+    `worker_name` is whose heartbeats will renew a claim that is taken now. Raises `NotFound`.
+    """
+    await _lock(db, run_id, proposed)
+    found = await db.execute(
+        _facts_statement(db.dialect), {"run_id": run_id, "worker_name": worker_name}
+    )
+    row = found.first()
+    if row is None:
+        raise NotFound("Flow run not found")
+    at = row.now or await db.now()
+    facts = _facts(row, at, proposer, is_forced=is_forced)
+    decision = rules.decide(facts, proposed)
+    epoch = facts.claim.epoch if facts.claim else None
+    state = facts.run.state
+    is_written = False
+    if isinstance(decision, Accept | Reject) and decision.state is not None:
+        state = new_state(run_id, decision.state, at, previous=facts.run.state.timestamp)
+        epoch = await _write(db, row, facts, decision, state, worker_name)
+        is_written = True
+    return Outcome(_verdict(decision, state), is_written, epoch)
+
+
+def _verdict(decision: Decision, state: State) -> Verdict:
+    match decision:
+        case Accept():
+            return Verdict(state=state, status=VerdictStatus.ACCEPT, details=AcceptDetails())
+        case Reject(reason=reason):
+            details = RejectDetails(reason=reason)
+            return Verdict(state=state, status=VerdictStatus.REJECT, details=details)
+        case Wait(seconds=seconds, reason=reason):
+            wait = WaitDetails(delay_seconds=seconds, reason=reason)
+            return Verdict(state=state, status=VerdictStatus.WAIT, details=wait)
+        case Abort(reason=reason):
+            abort = AbortDetails(reason=reason)
+            return Verdict(state=state, status=VerdictStatus.ABORT, details=abort)
+
+
+# ------------------------------------------------------------------------------------- locking
+
+
+async def _lock(db: Transaction, run_id: UUID, proposed: StateCreate) -> None:
+    """Hold whatever the decision rests on; on SQLite the one writer holds everything.
+
+    The facts are read by a statement of their own: one that waited for a lock still sees the
+    claims as they were when it began to wait.
+    """
+    if db.dialect == "sqlite":
+        return
+    for statement in _locks(proposed):
+        if (await db.execute(statement, {"run_id": run_id})).first() is not None:
+            return
+
+
+def _locks(proposed: StateCreate) -> Iterator[Select[Any]]:
+    """Statements to try until one finds the run."""
+    may_claim = proposed.type in HOLDING
+    is_first_claim = proposed.type is StateType.PENDING and proposed.name in (None, "Pending")
+    if may_claim and not is_first_claim:
+        yield _lock_claimed()
+    if may_claim:
+        yield _lock_placed()
+    yield _lock_run()
+
+
+@cache
+def _lock_run() -> Select[Any]:
+    run = select(flow_runs.c.id).where(flow_runs.c.id == bindparam("run_id"))
+    return run.with_for_update(key_share=True)
+
+
+@cache
+def _lock_claimed() -> Select[Any]:
+    """A run that has its claim: the limits take no part, so pool and queue stay free.
+
+    The claim is locked too: were it ended while this waits, the run would be found claimed.
+    """
+    claimed = select(flow_runs.c.id).join(claims, claims.c.flow_run_id == flow_runs.c.id)
+    claimed = claimed.where(flow_runs.c.id == bindparam("run_id"), claim_queries.is_live())
+    return claimed.with_for_update(key_share=True, of=[flow_runs, claims])
+
+
+@cache
+def _lock_placed() -> Select[Any]:
+    """Pool, queue, run: PostgreSQL locks in the order of the `OF` list."""
+    placed = (
+        select(flow_runs.c.id)
+        .join(work_queues, flow_runs.c.work_queue_id == work_queues.c.id)
+        .join(work_pools, work_queues.c.work_pool_id == work_pools.c.id)
+        .where(flow_runs.c.id == bindparam("run_id"))
+    )
+    return placed.with_for_update(key_share=True, of=[work_pools, work_queues, flow_runs])
+
+
+# --------------------------------------------------------------------------------------- facts
+
+
+@cache
+def _facts_statement(dialect: str) -> Select[Any]:
+    """The run with its claim, its pool and queue, their free slots, and the time."""
+    is_unclaimed = claims.c.id.is_(None)
+    pool_limit, queue_limit = work_pools.c.concurrency_limit, work_queues.c.concurrency_limit
+    pool_free = pool_limit - claim_queries.held_in_pool(work_pools.c.id)
+    queue_free = queue_limit - claim_queries.held_in_queue(work_queues.c.id)
+    return (
+        select(
+            flow_runs,
+            work_pools.c.id.label("pool_id"),
+            (work_pools.c.is_paused | work_queues.c.is_paused).label("is_paused"),
+            # Counting is for those who may need it: without a limit or with a claim, nobody does.
+            case((and_(pool_limit.is_not(None), is_unclaimed), pool_free)).label("pool_free"),
+            case((and_(queue_limit.is_not(None), is_unclaimed), queue_free)).label("queue_free"),
+            claims.c.holder.label("claim_holder"),
+            claims.c.epoch.label("claim_epoch"),
+            workers.c.heartbeat_interval_seconds,
+            (null() if dialect == "sqlite" else func.clock_timestamp()).label("now"),
+        )
+        .outerjoin(work_queues, flow_runs.c.work_queue_id == work_queues.c.id)
+        .outerjoin(work_pools, work_queues.c.work_pool_id == work_pools.c.id)
+        .outerjoin(claims, and_(claims.c.flow_run_id == flow_runs.c.id, claim_queries.is_live()))
+        .outerjoin(
+            workers,
+            and_(
+                workers.c.work_pool_id == work_pools.c.id,
+                workers.c.name == bindparam("worker_name"),
+            ),
+        )
+        .where(flow_runs.c.id == bindparam("run_id"))
+    )
+
+
+def _facts(row: Row[Any], at: datetime, proposer: Proposer, *, is_forced: bool) -> Facts:
+    state = current_state(row)
+    assert state is not None  # every run is stored with its first state
+    run = Run(
+        state=state,
+        run_count=row.run_count,
+        policy=FlowRunPolicy.model_validate(row.empirical_policy),
+        has_deployment=row.deployment_id is not None,
+        has_infrastructure=row.infrastructure_pid is not None,
+        is_subflow=row.parent_task_run_id is not None,
+    )
+    intake = None
+    if row.pool_id is not None:
+        intake = Intake(row.is_paused, row.pool_free, row.queue_free)
+    return Facts(
+        run=run,
+        now=at,
+        claim=None if row.claim_epoch is None else Claim(row.claim_holder, row.claim_epoch),
+        intake=intake,
+        proposer=proposer,
+        is_forced=is_forced,
+        backoff_seconds=random.uniform(*BACKOFF_SECONDS),
+    )
+
+
+# ------------------------------------------------------------------------------------- writing
+
+
+async def _write(
+    db: Transaction,
+    row: Row[Any],
+    facts: Facts,
+    decision: Accept | Reject,
+    state: State,
+    worker_name: str | None,
+) -> int | None:
+    """Write `state` with its claim and its line of history; the epoch of the live claim."""
+    columns = state_columns(row, state)
+    if decision.policy is not None:
+        columns["empirical_policy"] = stored_policy(decision.policy)
+    epoch = facts.claim.epoch if facts.claim else None
+    statements: list[Any] = []
+    if decision.claim is ClaimChange.TAKE:
+        epoch = row.epoch + 1
+        columns["epoch"] = epoch
+        if state.type is StateType.PENDING:
+            columns["infrastructure_pid"] = None  # what an earlier claim started is not its own
+        lease = lease_seconds(row.heartbeat_interval_seconds)
+        claim = ClaimRow(
+            created=state.timestamp,
+            updated=state.timestamp,
+            flow_run_id=row.id,
+            work_pool_id=row.pool_id,
+            work_queue_id=row.work_queue_id,
+            epoch=epoch,
+            holder=facts.proposer.holder,
+            worker_name=worker_name,
+            lease_seconds=lease,
+            expires_at=facts.now + timedelta(seconds=lease),
+        )
+        statements.append(claim_queries.take(claim))
+        _tell_if_exceeded(facts, row)
+    elif decision.claim is ClaimChange.RELEASE:
+        epoch = None
+        statements.append(claim_queries.release(row.id, state.timestamp))
+    statements.append(insert(flow_run_states).values(history_row(state).model_dump()))
+    change = update(flow_runs).where(flow_runs.c.id == row.id).values(**columns)
+    if db.dialect == "sqlite":
+        for statement in (*statements, change):
+            await db.execute(statement)
+    else:
+        # One journey to the database instead of three.
+        await db.execute(change.add_cte(*(s.cte(f"also_{i}") for i, s in enumerate(statements))))
+    return epoch
+
+
+def _tell_if_exceeded(facts: Facts, row: Row[Any]) -> None:
+    if facts.intake is not None and not facts.intake.has_slot:
+        logger.warning(
+            "a forced transition exceeded a concurrency limit",
+            extra={"run_id": str(row.id), "holder": facts.proposer.holder},
+        )
