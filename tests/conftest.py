@@ -114,9 +114,11 @@ class RunningServer:
 
 def start_server(home: Path, *options: str) -> RunningServer:
     """Start `forebay server` on a free port; returns once it listens."""
+    # A server for the whole session starts before a test has cleaned the environment.
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("FOREBAY_", "PREFECT_"))}
     process = subprocess.Popen(
         [BIN / "forebay", "server", "start", "--port", "0", *options],
-        env={**os.environ, "FOREBAY_HOME": str(home)},
+        env={**kept, "FOREBAY_HOME": str(home)},
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -144,6 +146,14 @@ def stop_process(process: subprocess.Popen[str]) -> None:
 @pytest.fixture
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """A real server on SQLite, with authentication and without background services."""
+    running = start_server(tmp_path_factory.mktemp("server"), "--no-services")
+    yield running
+    stop_process(running.process)
+
+
+@pytest.fixture(scope="session")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """The same, one for all tests that use names of their own and do not mind others' objects."""
     running = start_server(tmp_path_factory.mktemp("server"), "--no-services")
     yield running
     stop_process(running.process)

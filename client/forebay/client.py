@@ -13,7 +13,14 @@ from pydantic import ValidationError
 
 from forebay import __version__
 from forebay.calls import Call
-from forebay.errors import BY_STATUS, ApiError, FieldProblem, ForebayError, Unreachable
+from forebay.errors import (
+    BY_STATUS,
+    ApiError,
+    FieldProblem,
+    ForebayError,
+    NotFound,
+    Unreachable,
+)
 from forebay.settings import ClientSettings
 
 T = TypeVar("T")
@@ -156,14 +163,14 @@ def api_error(status: int, content: bytes, api_url: str) -> ApiError:
     try:
         body = json.loads(content)
     except ValueError:
-        body = {}
+        body = None
+    kind = BY_STATUS.get(status, ApiError)
     if not isinstance(body, dict):
-        body = {}
-    problems = tuple(
-        FieldProblem(tuple(item.get("loc", ()))[1:], str(item.get("msg", "")))
-        for item in body.get("exception_detail") or ()
-        if isinstance(item, dict)
-    )
+        # Not the API's own words: a proxy's page, say. A 404 of that kind tells nothing about
+        # the object that was asked for.
+        kind = ApiError if kind is NotFound else kind
+        body = {"detail": f"{api_url} answered with HTTP status {status}; is the API there?"}
+    problems = _problems(body.get("exception_detail"))
     message = body.get("detail") or body.get("exception_message") or f"HTTP status {status}"
     if problems:
         told = [".".join(map(str, p.path)) + ": " + p.message for p in problems]
@@ -173,8 +180,18 @@ def api_error(status: int, content: bytes, api_url: str) -> ApiError:
             f"{api_url} refused the credentials ({message}). Set FOREBAY_API_KEY to a valid "
             "token; the first `forebay server start` writes one to its profiles file."
         )
-    kind = BY_STATUS.get(status, ApiError)
     return kind(str(message), status=status, problems=problems)
+
+
+def _problems(detail: object) -> tuple[FieldProblem, ...]:
+    found = []
+    for item in detail if isinstance(detail, list) else ():
+        if isinstance(item, dict):
+            place = item.get("loc")
+            # The first part says where in the request: the body, its path or its query.
+            path = tuple(place)[1:] if isinstance(place, list) else ()
+            found.append(FieldProblem(path, str(item.get("msg", ""))))
+    return tuple(found)
 
 
 def _wait_seconds(response: httpx.Response | None, wait: float) -> float:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from forebay.errors import ConfigurationError
 
@@ -34,9 +35,15 @@ def home(environ: Mapping[str, str] | None = None) -> Path:
 def normalise_api_url(url: str) -> str:
     """`url` ending in `/api` once, whatever way the user wrote it."""
     text = url.strip().rstrip("/")
-    if not text.startswith(("http://", "https://")):
+    try:
+        parts = urlsplit(text)
+        is_usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+        _ = parts.port  # reading it is what checks it
+    except ValueError:
+        is_usable = False
+    if not is_usable:
         raise ConfigurationError(
-            f"The API address {url!r} must begin with http:// or https://, "
+            f"The API address {url!r} is not a URL that begins with http:// or https://, "
             f"for example {DEFAULT_API_URL}."
         )
     return text if text.endswith("/api") else text + "/api"
@@ -101,7 +108,9 @@ def read_profile(environ: Mapping[str, str]) -> dict[str, str]:
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigurationError(f"The profiles file {path} cannot be read: {error}") from None
-    profiles = document.get("profiles", {})
+    tables = document.get("profiles")
+    tables = tables if isinstance(tables, dict) else {}
+    profiles = {name: table for name, table in tables.items() if isinstance(table, dict)}
     name = named or document.get("active")
     if name is None or name not in profiles:
         if named:
