@@ -9,11 +9,11 @@ from forebay.wire.logs import Log, LogCreate
 MAX_PAGE = 200
 
 
-def create(lines: Sequence[LogCreate]) -> Call[None]:
+def create(lines: Sequence[LogCreate], *, idempotency_key: str | None = None) -> Call[None]:
     """Store lines; the runs that they name need not exist."""
+    headers = {"Idempotency-Key": idempotency_key} if idempotency_key else None
     body = [line.model_dump(mode="json", exclude_none=True) for line in lines]
-    # Not repeatable: without an answer nobody knows whether the lines are stored already.
-    return call("POST", "/logs/", None, body)
+    return call("POST", "/logs/", None, body, headers=headers)
 
 
 def filter(

@@ -1,0 +1,102 @@
+"""The line between a run's process and the worker that started it. Knows no API.
+
+JSON lines over a socket pair: the process tells log lines and states, and asks for the lines to
+be stored. The worker sends them on, so that they outlive a process that is killed.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import socket
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from forebay.wire.logs import LogCreate
+from forebay.wire.states import StateType
+from forebay_worker.base import Reporter
+
+logger = logging.getLogger(__name__)
+
+DESCRIPTOR_VARIABLE = "FOREBAY_WORKER_CHANNEL"  # number of the process's end, where it has one
+MAX_MESSAGE_BYTES = 1 << 20
+STORED = b"stored\n"
+
+
+class RunChannel:
+    """The run's end. A worker that is gone makes every call do nothing."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._socket = socket.socket(fileno=descriptor)
+        # What the run itself starts must not keep the channel open after the run.
+        os.set_inheritable(descriptor, False)
+        self._sending = threading.Lock()
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> "RunChannel | None":
+        """The channel that the worker opened, if it did."""
+        try:
+            return cls(int(environ[DESCRIPTOR_VARIABLE]))
+        except (KeyError, ValueError, OSError):
+            return None
+
+    def put(self, line: LogCreate) -> None:
+        """Hand over a line."""
+        self._send({"log": line.model_dump(mode="json")})
+
+    def state(self, state: StateType) -> None:
+        """Tell a state that the API has accepted."""
+        self._send({"state": state})
+
+    def flush(self, timeout_seconds: float) -> bool:
+        """Wait until the lines so far are stored; false when the time was too short."""
+        self._send({"flush": True})
+        self._socket.settimeout(timeout_seconds)
+        try:
+            return self._socket.recv(len(STORED)) == STORED
+        except OSError:
+            return False
+        finally:
+            self._socket.settimeout(None)
+
+    def close(self, timeout_seconds: float) -> bool:
+        """Flush, then hang up."""
+        flushed = self.flush(timeout_seconds)
+        self._socket.close()
+        return flushed
+
+    def _send(self, message: dict[str, Any]) -> None:
+        data = json.dumps(message, separators=(",", ":")).encode() + b"\n"
+        with self._sending:
+            try:
+                self._socket.sendall(data)
+            except OSError:
+                return
+
+
+async def listen(end: socket.socket, reporter: Reporter) -> None:
+    """The worker's end: pass on what the run tells, until it hangs up."""
+    reader, writer = await asyncio.open_connection(sock=end, limit=MAX_MESSAGE_BYTES)
+    try:
+        while data := await reader.readline():
+            await _handle(data, reporter, writer)
+    except (ValueError, ConnectionError) as error:
+        logger.warning("a run's channel was closed: %s", error)
+    finally:
+        writer.close()
+
+
+async def _handle(data: bytes, reporter: Reporter, writer: asyncio.StreamWriter) -> None:
+    """Raises `ValueError` for what is no message."""
+    message = json.loads(data)
+    if not isinstance(message, dict):
+        raise ValueError("not a message")  # noqa: TRY004 - one kind of error for bad messages
+    if "log" in message:
+        reporter.log(LogCreate.model_validate(message["log"]))
+    elif "state" in message:
+        reporter.state(StateType(message["state"]))
+    elif "flush" in message:
+        await reporter.flush()
+        writer.write(STORED)
+        await writer.drain()

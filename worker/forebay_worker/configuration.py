@@ -1,0 +1,80 @@
+"""From pool, deployment and run to what a worker type starts. Sends nothing."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from forebay import templates
+from forebay.errors import ForebayError
+from forebay.settings import ClientSettings
+from forebay.wire.deployments import Deployment
+from forebay.wire.flow_runs import FlowRun
+from forebay.wire.work_pools import WorkPool
+from forebay_worker.base import JobConfiguration, WorkerType
+from forebay_worker.execute import (
+    CLAIM_VARIABLE,
+    PARAMETERS_VARIABLE,
+    REPORTED_VARIABLE,
+    RUN_VARIABLE,
+)
+
+# An environment has room for little; larger parameters are read from the API.
+MAX_PARAMETERS_VARIABLE = 65_536
+
+
+class InvalidConfiguration(ForebayError):
+    """The template and the job variables do not give what the worker type understands."""
+
+
+def build_configuration(
+    worker_type: type[WorkerType[Any]],
+    pool: WorkPool,
+    deployment: Deployment | None,
+    run: FlowRun,
+) -> JobConfiguration:
+    """The run's job configuration: defaults, then the deployment's variables, then the run's.
+
+    A pool without a template has its type's own. Raises `InvalidConfiguration`.
+    """
+    template = pool.base_job_template or worker_type.base_job_template()
+    values = templates.job_configuration(
+        template, deployment.job_variables if deployment else None, run.job_variables
+    )
+    try:
+        configuration = worker_type.configuration.model_validate(values)
+    except ValidationError as error:
+        told = [
+            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()
+        ]
+        raise InvalidConfiguration(
+            f"The job configuration of pool {pool.name!r} is not valid: {'; '.join(told)}."
+        ) from None
+    assert isinstance(configuration, JobConfiguration)
+    return configuration
+
+
+def api_environment(settings: ClientSettings) -> dict[str, str]:
+    """The variables from which a client inside the infrastructure finds the API."""
+    environment = {"FOREBAY_API_URL": settings.api_url}
+    if settings.api_key:
+        environment["FOREBAY_API_KEY"] = settings.api_key
+    elif settings.basic_auth:
+        environment["FOREBAY_API_AUTH_STRING"] = settings.basic_auth
+    return environment
+
+
+def run_environment(
+    run: FlowRun, claim: str | None, *, is_reported_by_worker: bool
+) -> Mapping[str, str]:
+    """The variables that tell what is started which run it is, under which claim."""
+    environment = {RUN_VARIABLE: str(run.id)}
+    if claim:
+        environment[CLAIM_VARIABLE] = claim
+    if is_reported_by_worker:
+        environment[REPORTED_VARIABLE] = "1"
+    parameters = json.dumps(run.parameters)
+    if len(parameters) <= MAX_PARAMETERS_VARIABLE:
+        environment[PARAMETERS_VARIABLE] = parameters
+    return environment

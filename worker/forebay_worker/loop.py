@@ -1,0 +1,269 @@
+"""The worker: heartbeats, polls, starts what is due, ends what must end. Knows no worker type."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from forebay.calls import flow_runs, work_pools
+from forebay.errors import ForebayError
+from forebay.wire.flow_runs import FlowRun
+from forebay.wire.states import TERMINAL, StateType
+from forebay_worker.proposals import backoff
+from forebay_worker.runs import KILL_GRACE_SECONDS, RunInHand, Surroundings
+
+logger = logging.getLogger(__name__)
+
+HEARTBEAT_SECONDS = 5
+LEASE_SECONDS = 20.0  # what the server gives a worker with this interval
+# A worker that has not renewed its leases for so long starts nothing: they may run out meanwhile.
+FENCED_AFTER_SECONDS = LEASE_SECONDS * 2 / 3
+POLL_SECONDS = 2.0
+MIN_POLL_SECONDS = 0.2  # between polls that something else than time has caused
+PAGE = 200  # the API's largest page
+# How long a process may go on after its run has ended for the server.
+AFTERLIFE_SECONDS = 30.0
+REPORT_SECONDS = 10.0  # for the last reports of a worker that stops
+
+Offers = Callable[[int | None], Awaitable[list[FlowRun]]]
+
+
+@dataclass(frozen=True)
+class WorkerOptions:
+    """How a worker behaves; seconds are seconds of waiting."""
+
+    queue_names: Sequence[str] = ()  # none: all queues of the pool
+    limit: int | None = None  # most runs at once
+    prefetch_seconds: float = 10.0
+    grace_seconds: float = 30.0
+    run_once: bool = False
+
+
+class Worker:
+    """Serves one pool until it is told to stop."""
+
+    def __init__(
+        self,
+        surroundings: Surroundings,
+        options: WorkerOptions,
+        offers: Offers | None = None,
+    ) -> None:
+        self._at = surroundings
+        self._options = options
+        self._offers = offers or self._poll_for_offers
+        self._runs: dict[UUID, RunInHand] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._awaited: dict[UUID, asyncio.Task[None]] = {}  # offers whose time has not come
+        self._ended_at: dict[UUID, float] = {}  # runs over for the server, still in hand
+        self._wake = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._renewed_at = time.monotonic()
+        self.last_poll: datetime | None = None  # the last one that succeeded
+
+    @property
+    def active_runs(self) -> int:
+        """Runs in hand, claimed or about to be."""
+        return len(self._runs)
+
+    def stop(self) -> None:
+        """Start nothing more and wait for what runs; called again, wait no longer."""
+        if self._at.stopping.is_set():
+            self._hurry.set()
+        self._at.stopping.set()
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Serve the pool. Returns when the worker has stopped and its runs are accounted for."""
+        beating = asyncio.create_task(self._beat())
+        try:
+            if self._options.run_once:
+                await self._poll_once()
+                await self._until_stopping(self._all_done())
+            else:
+                await self._keep_polling()
+            await self._drain()
+        finally:
+            beating.cancel()
+            await asyncio.gather(beating, *self._tasks, return_exceptions=True)
+
+    # Work.
+
+    async def _keep_polling(self) -> None:
+        pauses = backoff()
+        while not self._at.stopping.is_set():
+            self._wake.clear()
+            pause = POLL_SECONDS
+            if await self._poll_once():
+                pauses = backoff()
+            else:
+                pause = max(POLL_SECONDS, next(pauses))
+            await self._rest(pause)
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait for the next poll; a free slot brings it forward."""
+        await asyncio.wait(
+            {asyncio.create_task(self._at.stopping.wait())}, timeout=MIN_POLL_SECONDS
+        )
+        try:
+            async with asyncio.timeout(random.uniform(0.7, 1.3) * seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    async def _poll_once(self) -> bool:
+        """Take up what is offered; false when the API could not say."""
+        free = self._free_slots()
+        if free == 0 or self._is_fenced():
+            return True
+        try:
+            offered = await self._offers(free)
+        except ForebayError as error:
+            logger.warning("no work could be asked for: %s", error)
+            return False
+        self.last_poll = datetime.now(UTC)
+        for run in offered:
+            if run.id not in self._runs and run.id not in self._awaited:
+                self._consider(run)
+        return True
+
+    async def _poll_for_offers(self, free: int | None) -> list[FlowRun]:
+        # Offers that wait for their time come again, and must not crowd out those that are due.
+        limit = None if free is None else min(PAGE, free + len(self._awaited))
+        call = work_pools.due_runs(
+            self._at.pool_name,
+            queue_names=self._options.queue_names,
+            scheduled_before=datetime.now(UTC) + timedelta(seconds=self._options.prefetch_seconds),
+            limit=limit,
+        )
+        return [offer.flow_run for offer in await self._at.client.send(call)]
+
+    def _consider(self, run: FlowRun) -> None:
+        """Take up a run now, or when its time has come."""
+        wait = _seconds_until(run.next_scheduled_start_time)
+        if wait <= 0:
+            self._begin(run)
+        else:
+            self._awaited[run.id] = self._keep(self._begin_later(run, wait))
+
+    async def _begin_later(self, run: FlowRun, wait: float) -> None:
+        try:
+            async with asyncio.timeout(wait):
+                await self._at.stopping.wait()
+        except TimeoutError:
+            self._begin(run)
+        finally:
+            del self._awaited[run.id]
+
+    def _begin(self, run: FlowRun) -> None:
+        """Take up a run, if there is still room; otherwise another poll will offer it."""
+        if self._free_slots() == 0 or self._is_fenced() or self._at.stopping.is_set():
+            return
+        self._runs[run.id] = RunInHand(run, self._at)
+        self._keep(self._carry_out(self._runs[run.id]))
+
+    async def _carry_out(self, run: RunInHand) -> None:
+        try:
+            await run.carry_out()
+        except Exception as error:
+            logger.exception("run %s was given up", run.run.name)
+            await run.give_up(error)
+        finally:
+            del self._runs[run.run.id]
+            self._ended_at.pop(run.run.id, None)
+            self._wake.set()
+
+    def _free_slots(self) -> int | None:
+        """Runs that may be begun; none means any number."""
+        if self._options.limit is None:
+            return None
+        return max(0, self._options.limit - len(self._runs))
+
+    def _is_fenced(self) -> bool:
+        return time.monotonic() - self._renewed_at > FENCED_AFTER_SECONDS
+
+    # Signs of life, and what they tell.
+
+    async def _beat(self) -> None:
+        while True:
+            began = time.monotonic()
+            try:
+                async with asyncio.timeout(HEARTBEAT_SECONDS):
+                    await self._renew()
+            except (ForebayError, TimeoutError) as error:
+                logger.warning("heartbeat failed: %s", error or "no answer from the API")
+            else:
+                self._renewed_at = began
+            try:
+                async with asyncio.timeout(HEARTBEAT_SECONDS):
+                    await self._look_after_runs()
+            except (ForebayError, TimeoutError) as error:
+                logger.warning("runs could not be looked up: %s", error or "no answer")
+            await asyncio.sleep(max(0.0, began + HEARTBEAT_SECONDS - time.monotonic()))
+
+    async def _renew(self) -> None:
+        at = self._at
+        await at.client.send(work_pools.heartbeat(at.pool_name, at.worker_name, HEARTBEAT_SECONDS))
+
+    async def _look_after_runs(self) -> None:
+        """End the runs that somebody cancels, and those that the server has given up."""
+        started = [id for id, run in self._runs.items() if run.is_claimed]
+        over = [StateType.CANCELLING, *TERMINAL]
+        for first in range(0, len(started), PAGE):
+            ids = started[first : first + PAGE]
+            call = flow_runs.filter(ids=ids, state_types=over, limit=PAGE)
+            for found in await self._at.client.send(call):
+                run = self._runs.get(found.id)
+                if run is None:
+                    continue
+                if found.state_type is StateType.CANCELLING:
+                    run.end("cancelled")
+                    continue
+                ended_at = self._ended_at.setdefault(found.id, time.monotonic())
+                if time.monotonic() - ended_at > AFTERLIFE_SECONDS:
+                    run.end("the run was over already")
+
+    # The end.
+
+    async def _drain(self) -> None:
+        """Wait for the runs in hand, then end them; nothing is left without a holder."""
+        if self._runs:
+            logger.info("stopping; waiting for %d runs", len(self._runs))
+        hurry = asyncio.create_task(self._hurry.wait())
+        done = asyncio.create_task(self._all_done())
+        await asyncio.wait(
+            {hurry, done},
+            timeout=self._options.grace_seconds,
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        hurry.cancel()
+        for run in self._runs.values():
+            run.end("worker stopped")
+        await asyncio.wait({done}, timeout=KILL_GRACE_SECONDS + REPORT_SECONDS)
+        done.cancel()
+        for task in self._tasks:
+            task.cancel()
+
+    async def _all_done(self) -> None:
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _until_stopping(self, step: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(step)
+        stopping = asyncio.create_task(self._at.stopping.wait())
+        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        for each in (task, stopping):
+            each.cancel()
+
+    def _keep(self, step: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(step)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+def _seconds_until(time: datetime | None) -> float:
+    return (time - datetime.now(UTC)).total_seconds() if time else 0.0

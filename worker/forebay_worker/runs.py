@@ -1,0 +1,265 @@
+"""One run from claim to end. Knows no worker type, no poll and no other run."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from forebay.calls import Call, deployments, flow_runs, work_pools
+from forebay.client import AsyncClient
+from forebay.errors import ForebayError, NotFound
+from forebay.wire.flow_runs import FlowRun, FlowRunUpdate
+from forebay.wire.logs import LogCreate
+from forebay.wire.states import TERMINAL, StateCreate, StateType, Verdict
+from forebay_worker.base import Assignment, JobConfiguration, Outcome, StartFailed, WorkerType
+from forebay_worker.configuration import (
+    InvalidConfiguration,
+    api_environment,
+    build_configuration,
+    run_environment,
+)
+from forebay_worker.proposals import backoff, is_accepted, is_passing, new_state, reason
+from forebay_worker.shipping import LogShipper
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+KILL_GRACE_SECONDS = 5.0  # between SIGTERM and SIGKILL, or what a type makes of them
+FLUSH_SECONDS = 5.0
+# After this the lease has run out, and the claim that nobody confirmed is the server's again.
+CLAIM_PATIENCE_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What all runs of a worker share."""
+
+    client: AsyncClient
+    shipper: LogShipper
+    worker_type: WorkerType[Any]
+    worker_name: str
+    pool_name: str
+    stopping: asyncio.Event  # set when nothing more may be started
+
+
+# A run in one of these may well have no infrastructure, if that ended as it should.
+LEFT_ALONE = (StateType.PAUSED, StateType.SCHEDULED)
+
+
+class Interrupted(Exception):
+    """The run must end before anything has been started for it."""
+
+
+class RunInHand:
+    """A run that this worker has claimed, or is about to."""
+
+    def __init__(self, run: FlowRun, surroundings: Surroundings) -> None:
+        self.run = run
+        self._at = surroundings
+        self._claim: str | None = None
+        self._configuration: JobConfiguration | None = None
+        self._ending = asyncio.Event()
+        self._message = ""
+        self._told: StateType | None = None
+
+    @property
+    def is_claimed(self) -> bool:
+        """Whether the claim has been accepted."""
+        return self._told is not None
+
+    def end(self, message: str) -> None:
+        """Have the run ended as soon as may be; `message` says why if it is reported CRASHED."""
+        self._message = self._message or message
+        self._ending.set()
+
+    async def carry_out(self) -> None:
+        """Claim the run, start it, wait for it and see that its end is reported."""
+        if not await self._take():
+            return
+        try:
+            assignment = await self._unless_interrupted(self._prepare())
+        except Interrupted:
+            await self._hand_back()
+            return
+        except (InvalidConfiguration, NotFound) as error:
+            await self._report(new_state(StateType.CRASHED, str(error)))
+            return
+        try:
+            infrastructure_id = await self._at.worker_type.start(self._configuration, assignment)
+        except StartFailed as error:
+            await self._report(new_state(StateType.CRASHED, str(error)))
+            return
+        telling = asyncio.create_task(self._tell_started(infrastructure_id))
+        outcome = await self._wait(infrastructure_id)
+        await telling
+        if outcome is not None:
+            await self.flush()
+            await self._conclude(outcome)
+
+    async def give_up(self, error: Exception) -> None:
+        """Report the run CRASHED for an error that nothing here foresaw."""
+        kind = type(self._at.worker_type).__name__
+        await self._report(new_state(StateType.CRASHED, f"{kind} failed with {error!r}."))
+
+    # What a worker type reports while the run goes on (`base.Reporter`).
+
+    def log(self, line: LogCreate) -> None:
+        """Pass a line to the API."""
+        self._at.shipper.put(line)
+
+    async def flush(self) -> None:
+        """Return when the lines so far are stored, or after some seconds."""
+        await asyncio.to_thread(self._at.shipper.flush, FLUSH_SECONDS)
+
+    def state(self, state: StateType) -> None:
+        """Show a state on the worker's console, once."""
+        if state is not self._told:
+            self._told = state
+            self._show(state.value)
+
+    # The steps.
+
+    async def _take(self) -> bool:
+        proposed = new_state(StateType.PENDING)
+        call = flow_runs.claim(self.run.id, proposed, worker=self._at.worker_name)
+        try:
+            async with asyncio.timeout(CLAIM_PATIENCE_SECONDS):
+                answer = await self._patiently(call)
+        except (ForebayError, TimeoutError) as error:
+            self._show("not claimed", str(error) or "no answer from the API")
+            return False
+        if not is_accepted(answer.verdict, proposed):
+            logger.debug("run %s is not claimed: %s", self.run.name, reason(answer.verdict))
+            return False
+        self._claim = answer.claim
+        self.state(StateType.PENDING)
+        return True
+
+    async def _prepare(self) -> Assignment:
+        pool = await self._patiently(work_pools.read(self._at.pool_name))
+        deployment = None
+        if self.run.deployment_id is not None:
+            try:
+                deployment = await self._patiently(deployments.read(self.run.deployment_id))
+            except NotFound:
+                raise NotFound("The run's deployment has been deleted.") from None
+        self._configuration = build_configuration(
+            type(self._at.worker_type), pool, deployment, self.run
+        )
+        settings = self._at.client.settings
+        environment = run_environment(
+            self.run, self._claim, is_reported_by_worker=self._is_reported_here
+        )
+        return Assignment(self.run, environment, api_environment(settings), self)
+
+    @property
+    def _is_reported_here(self) -> bool:
+        """A command knows nothing of states; the entrypoint reports its own."""
+        return bool(self._configuration and self._configuration.command)
+
+    async def _tell_started(self, infrastructure_id: str) -> None:
+        body = FlowRunUpdate(infrastructure_pid=infrastructure_id)
+        try:
+            await self._patiently(flow_runs.update(self.run.id, body))
+        except ForebayError as error:
+            logger.warning("infrastructure of run %s not recorded: %s", self.run.name, error)
+        if self._is_reported_here:
+            await self._report(new_state(StateType.RUNNING))
+
+    async def _wait(self, infrastructure_id: str) -> Outcome | None:
+        """How the infrastructure ended; none when it is left to itself."""
+        waiting = asyncio.create_task(self._at.worker_type.wait(infrastructure_id))
+        ending = asyncio.create_task(self._ending.wait())
+        await asyncio.wait({waiting, ending}, return_when=asyncio.FIRST_COMPLETED)
+        ending.cancel()
+        if not waiting.done():
+            if self._at.stopping.is_set() and self._at.worker_type.outlives_worker:
+                waiting.cancel()
+                self._show("left running", infrastructure_id)
+                return None
+            await self._at.worker_type.kill(infrastructure_id, KILL_GRACE_SECONDS)
+        return await waiting
+
+    async def _conclude(self, outcome: Outcome) -> None:
+        """Report the end, unless what was started has done so."""
+        try:
+            run = await self._patiently(flow_runs.read(self.run.id))
+        except ForebayError as error:
+            self._show("end not reported", str(error))
+            return
+        if run.state_type in TERMINAL:
+            self.state(run.state_type)
+        elif run.state_type is StateType.CANCELLING:
+            await self._report(new_state(StateType.CANCELLED, f"Cancelled: {outcome.reason}."))
+        elif self._ending.is_set():
+            await self._report(new_state(StateType.CRASHED, self._message))
+        elif outcome.exit_code == 0 and self._is_reported_here:
+            await self._report(new_state(StateType.COMPLETED))
+        elif outcome.exit_code != 0 or run.state_type not in LEFT_ALONE:
+            message = outcome.reason[:1].upper() + outcome.reason[1:]
+            await self._report(
+                new_state(StateType.CRASHED, f"{message} before it reported an end.")
+            )
+
+    async def _hand_back(self) -> None:
+        """Give up a claim for which nothing was started."""
+        if self._at.stopping.is_set() and not self._ending.is_set():
+            now = datetime.now(UTC)
+            message = f"Worker {self._at.worker_name} stopped before it started the run."
+            await self._report(new_state(StateType.SCHEDULED, message, scheduled_time=now))
+            return
+        await self._conclude(Outcome(None, "nothing had been started"))
+
+    async def _report(self, proposed: StateCreate) -> None:
+        call = flow_runs.set_state(self.run.id, proposed, claim=self._claim)
+        try:
+            verdict: Verdict = await self._patiently(call)
+        except ForebayError as error:
+            self._show("end not reported", str(error))
+            return
+        if is_accepted(verdict, proposed):
+            self._told = proposed.type
+            self._show(proposed.type.value, proposed.message)
+        elif verdict.state is not None:
+            self.state(verdict.state.type)
+
+    # Ways to wait.
+
+    async def _unless_interrupted(self, step: Awaitable[T]) -> T:
+        """What `step` gives. Raises `Interrupted` when the worker or the run must end first."""
+        task = asyncio.ensure_future(step)
+        signals = [
+            asyncio.create_task(event.wait()) for event in (self._at.stopping, self._ending)
+        ]
+        await asyncio.wait({task, *signals}, return_when=asyncio.FIRST_COMPLETED)
+        is_interrupted = any(signal.done() for signal in signals)
+        for signal in signals:
+            signal.cancel()
+        if is_interrupted:
+            await self._settle(task)
+            raise Interrupted
+        return await task
+
+    async def _settle(self, task: "asyncio.Future[Any]") -> None:
+        """Give up a task, unless it is done."""
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    async def _patiently(self, call: Call[T]) -> T:
+        """The call's answer. An API that cannot answer now is asked until it can."""
+        for wait in backoff():
+            try:
+                return await self._at.client.send(call)
+            except ForebayError as error:
+                if not is_passing(error):
+                    raise
+            await asyncio.sleep(wait)
+        raise AssertionError("backoff has no end")
+
+    def _show(self, what: str, why: str | None = None) -> None:
+        text = f"{what} ({why})" if why else what
+        extra = {"run_id": str(self.run.id), "pool": self._at.pool_name, "claim": self._claim}
+        logger.info("%s: %s", self.run.name, text, extra=extra)
