@@ -6,6 +6,8 @@ A gRPC error status tells the user next to nothing, so none is ever answered. Kn
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from google.protobuf.message import DecodeError
+
 from forebay_provider.framework.diagnostics import Diagnostic, Failure, to_messages
 from forebay_provider.pb import tfplugin6_pb2 as pb
 from forebay_provider.problems import of_any
@@ -27,11 +29,19 @@ class Rpc:
     def __call__(self, data: bytes) -> bytes:
         """The answer to one request; never raises."""
         try:
-            answer = self._method(self._request.FromString(data))
+            answer = self._method(self._parse(data))
         except Exception as error:  # noqa: BLE001 - the one place where nothing may escape
             answer = failed(self._response, of_any(error))
         encoded: bytes = answer.SerializeToString()
         return encoded
+
+    def _parse(self, data: bytes) -> Any:
+        try:
+            return self._request.FromString(data)
+        except DecodeError as error:
+            raise Failure(
+                Diagnostic("Terraform sent a message that cannot be read", f"{self.name}: {error}.")
+            ) from error
 
     def _refuse(self, request: Any) -> Any:
         raise Failure(
