@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from forebay import templates
 from forebay.errors import ForebayError
+from forebay.pool_types import default_template
 from forebay.settings import ClientSettings
 from forebay.wire.deployments import Deployment
 from forebay.wire.flow_runs import FlowRun
@@ -38,7 +39,7 @@ def build_configuration(
 
     A pool without a template has its type's own. Raises `InvalidConfiguration`.
     """
-    template = pool.base_job_template or worker_type.base_job_template()
+    template = pool.base_job_template or type_template(worker_type)
     values = templates.job_configuration(
         template, deployment.job_variables if deployment else None, run.job_variables
     )
@@ -53,6 +54,11 @@ def build_configuration(
         ) from None
     assert isinstance(configuration, JobConfiguration)
     return configuration
+
+
+def type_template(worker_type: type[WorkerType[Any]]) -> dict[str, Any]:
+    """The base job template of a worker type: the known one, else made from its fields."""
+    return default_template(worker_type.worker_type) or worker_type.base_job_template()
 
 
 def api_environment(settings: ClientSettings) -> dict[str, str]:

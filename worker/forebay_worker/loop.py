@@ -61,8 +61,14 @@ class Worker:
         self._ended_at: dict[UUID, float] = {}  # runs over for the server, still in hand
         self._wake = asyncio.Event()
         self._hurry = asyncio.Event()
-        self._renewed_at = time.monotonic()
-        self.last_poll: datetime | None = None  # the last one that succeeded
+        self._alive = asyncio.Event()  # set when the first heartbeat has arrived
+        self._renewed_at = float("-inf")
+        self.last_poll: datetime | None = None  # when the last one succeeded
+
+    @property
+    def name(self) -> str:
+        """Name of the worker."""
+        return self._at.worker_name
 
     @property
     def active_runs(self) -> int:
@@ -80,6 +86,8 @@ class Worker:
         """Serve the pool. Returns when the worker has stopped and its runs are accounted for."""
         beating = asyncio.create_task(self._beat())
         try:
+            # The first heartbeat tells the server how long a lease this worker needs.
+            await self._until_stopping(self._alive.wait())
             if self._options.run_once:
                 await self._poll_once()
                 await self._until_stopping(self._all_done())
@@ -105,9 +113,7 @@ class Worker:
 
     async def _rest(self, seconds: float) -> None:
         """Wait for the next poll; a free slot brings it forward."""
-        await asyncio.wait(
-            {asyncio.create_task(self._at.stopping.wait())}, timeout=MIN_POLL_SECONDS
-        )
+        await asyncio.sleep(MIN_POLL_SECONDS)
         try:
             async with asyncio.timeout(random.uniform(0.7, 1.3) * seconds):
                 await self._wake.wait()
@@ -197,6 +203,7 @@ class Worker:
                 logger.warning("heartbeat failed: %s", error or "no answer from the API")
             else:
                 self._renewed_at = began
+                self._alive.set()
             try:
                 async with asyncio.timeout(HEARTBEAT_SECONDS):
                     await self._look_after_runs()
@@ -251,7 +258,7 @@ class Worker:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def _until_stopping(self, step: Awaitable[None]) -> None:
+    async def _until_stopping(self, step: Awaitable[object]) -> None:
         task = asyncio.ensure_future(step)
         stopping = asyncio.create_task(self._at.stopping.wait())
         await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
