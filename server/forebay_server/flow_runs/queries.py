@@ -160,6 +160,7 @@ def to_wire(
     work_pool_id: UUID | None = None,
     work_pool_name: str | None = None,
     work_queue_name: str | None = None,
+    with_state: bool = True,
 ) -> FlowRun:
     """A run as the API answers it; pool and queue are as the caller found them.
 
@@ -200,7 +201,7 @@ def to_wire(
         created_by=CreatedBy.model_validate(row.created_by) if row.created_by else None,
         work_pool_id=work_pool_id,
         work_pool_name=work_pool_name,
-        state=current_state(row),
+        state=current_state(row) if with_state else None,
         job_variables=row.job_variables,
     )
 

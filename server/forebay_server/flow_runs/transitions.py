@@ -61,7 +61,7 @@ class Outcome:
 
     verdict: Verdict
     is_written: bool  # whether the run has a new state
-    epoch: int | None  # of the run's live claim
+    epoch: int | None  # of the run's live claim; told to nobody whose proposal was refused
 
 
 async def propose(
@@ -94,7 +94,8 @@ async def propose(
         state = new_state(run_id, decision.state, at, previous=facts.run.state.timestamp)
         epoch = await _write(db, row, facts, decision, state, worker_name)
         is_written = True
-    return Outcome(_verdict(decision, state), is_written, epoch)
+    is_accepted = isinstance(decision, Accept)
+    return Outcome(_verdict(decision, state), is_written, epoch if is_accepted else None)
 
 
 def _verdict(decision: Decision, state: State) -> Verdict:

@@ -1,0 +1,213 @@
+"""What a poll answers: due runs of a pool's queues. Nothing is claimed and nothing is locked.
+
+The cost depends on the number of queues and of runs answered, never on the backlog: every queue
+is asked for its first runs through an index, and only queues that have due runs are asked.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Select,
+    and_,
+    case,
+    column,
+    false,
+    literal,
+    or_,
+    select,
+    table,
+    true,
+    union_all,
+    update,
+)
+
+from forebay.wire.work_queues import WorkQueueStatus
+from forebay_server.claims import queries as claim_queries
+from forebay_server.db.columns import UtcDateTime
+from forebay_server.db.engine import Database, Transaction
+from forebay_server.errors import NotFound
+from forebay_server.flow_runs.tables import flow_runs
+from forebay_server.work_pools.tables import work_pools
+from forebay_server.work_queues.tables import work_queues
+
+QUEUES_PER_STATEMENT = 10
+SEEN_AGAIN_AFTER = timedelta(seconds=5)  # polls in between leave no mark
+
+# Named as text: deployments build on runs, not the other way.
+_deployments = table(
+    "deployment",
+    column("work_queue_id"),
+    column("status"),
+    column("last_polled", UtcDateTime()),
+)
+
+
+@dataclass(frozen=True)
+class Poll:
+    """Which runs are asked for; bounds are included."""
+
+    pool_name: str
+    queue_names: Sequence[str]  # none: all queues
+    before: datetime | None
+    after: datetime | None
+    limit: int
+
+
+@dataclass(frozen=True)
+class Offer:
+    """Due runs in the order in which they should be claimed, and what was polled."""
+
+    pool_id: UUID
+    runs: Sequence[Row[Any]]
+    unmarked_queue_ids: Sequence[UUID]  # polled, and not marked as such lately
+
+
+async def due_runs(db: Transaction, poll: Poll) -> Offer:
+    """Runs that may be claimed now, by queue priority, time and id; free slots are respected.
+
+    Raises `NotFound` for a pool or a queue that does not exist.
+    """
+    is_due = _is_due(poll)
+    rows = await db.rows(_queues(poll, is_due))
+    _require_all(poll, rows)
+    pool = rows[0]
+    at = await db.now()
+    unmarked = [row.id for row in rows if row.id is not None and not _is_marked(row, at)]
+    room = poll.limit if pool.pool_free is None else min(poll.limit, pool.pool_free)
+    runs: list[Row[Any]] = []
+    if not pool.pool_is_paused:
+        waiting = [row for row in rows if row.has_due and _room(row, room) > 0]
+        for queues in _batches(waiting):
+            if len(runs) >= room:
+                break
+            runs += await db.rows(_first_runs(queues, is_due, room - len(runs)))
+    return Offer(pool.pool_id, runs, unmarked)
+
+
+def _is_due(poll: Poll) -> ColumnElement[bool]:
+    due = flow_runs.c.next_scheduled_start_time
+    retry_type = flow_runs.c.empirical_policy["retry_type"].as_string()
+    return and_(
+        # As text, so that the partial index is seen to cover it.
+        flow_runs.c.state_type == literal("SCHEDULED", literal_execute=True),
+        due <= poll.before if poll.before is not None else true(),
+        due >= poll.after if poll.after is not None else true(),
+        retry_type.is_distinct_from("in_process"),  # its own process will go on with it
+    )
+
+
+def _queues(poll: Poll, is_due: ColumnElement[bool]) -> Select[Any]:
+    """The pool with each polled queue; a row without a queue when it has none of them."""
+    queue = work_queues.c
+    is_polled = queue.work_pool_id == work_pools.c.id
+    if poll.queue_names:
+        is_polled &= queue.name.in_(poll.queue_names)
+    has_due = select(flow_runs.c.id).where(flow_runs.c.work_queue_id == queue.id, is_due).exists()
+    pool_limit = work_pools.c.concurrency_limit
+    pool_free = pool_limit - claim_queries.held_in_pool(work_pools.c.id)
+    queue_free = queue.concurrency_limit - claim_queries.held_in_queue(queue.id)
+    return (
+        select(
+            work_pools.c.id.label("pool_id"),
+            work_pools.c.is_paused.label("pool_is_paused"),
+            case((pool_limit.is_not(None), pool_free)).label("pool_free"),
+            queue.id,
+            queue.name,
+            queue.priority,
+            queue.status,
+            queue.last_polled,
+            case((queue.concurrency_limit.is_not(None), queue_free)).label("queue_free"),
+            case((queue.is_paused, false()), else_=has_due).label("has_due"),
+        )
+        .outerjoin(work_queues, is_polled)
+        .where(work_pools.c.name == poll.pool_name)
+        .order_by(queue.priority, queue.id)
+    )
+
+
+def _require_all(poll: Poll, rows: Sequence[Row[Any]]) -> None:
+    if not rows:
+        raise NotFound(f'Work pool "{poll.pool_name}" not found.')
+    found = {row.name for row in rows}
+    for name in poll.queue_names:
+        if name not in found:
+            raise NotFound(f"Work pool queue '{poll.pool_name}/{name}' not found.")
+
+
+def _room(queue: Row[Any], most: int) -> int:
+    return most if queue.queue_free is None else min(most, int(queue.queue_free))
+
+
+def _batches(queues: Sequence[Row[Any]]) -> Iterator[list[Row[Any]]]:
+    """The queues a few at a time; those of one priority stay together, as they share a rank."""
+    batch: list[Row[Any]] = []
+    for _, equals in groupby(queues, key=lambda queue: queue.priority):
+        batch += equals
+        if len(batch) >= QUEUES_PER_STATEMENT:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _first_runs(queues: Sequence[Row[Any]], is_due: ColumnElement[bool], room: int) -> Select[Any]:
+    """The first runs of each queue, merged by priority, time and id."""
+    due, id = flow_runs.c.next_scheduled_start_time, flow_runs.c.id
+    parts = []
+    for queue in queues:
+        first = (
+            select(id, literal(queue.priority).label("priority"))
+            .where(flow_runs.c.work_queue_id == queue.id, is_due)
+            .order_by(due, id)
+            .limit(_room(queue, room))
+            .subquery()
+        )
+        parts.append(select(first))
+    found = union_all(*parts).subquery("found")
+    runs = select(flow_runs, work_queues.c.name.label("queue_name"))
+    runs = runs.join(found, found.c.id == id)
+    runs = runs.join(work_queues, work_queues.c.id == flow_runs.c.work_queue_id)
+    return runs.order_by(found.c.priority, due, id).limit(room)
+
+
+def _is_marked(queue: Row[Any], at: datetime) -> bool:
+    is_recent = queue.last_polled is not None and at - queue.last_polled < SEEN_AGAIN_AFTER
+    return is_recent and queue.status != WorkQueueStatus.NOT_READY
+
+
+async def mark_polled(database: Database, queue_ids: Sequence[UUID]) -> None:
+    """Note that a worker polls these queues: they and their deployments are READY."""
+    async with database.write() as db:
+        at = await db.now()
+        is_old = or_(
+            work_queues.c.last_polled.is_(None),
+            work_queues.c.last_polled <= at - SEEN_AGAIN_AFTER,
+            work_queues.c.status == WorkQueueStatus.NOT_READY,
+        )
+        status = case(
+            (work_queues.c.status == WorkQueueStatus.NOT_READY, WorkQueueStatus.READY.value),
+            else_=work_queues.c.status,
+        )
+        # In one order, so that two polls of the same queues do not wait for each other in a ring.
+        chosen = select(work_queues.c.id).where(work_queues.c.id.in_(queue_ids), is_old)
+        locked = chosen.order_by(work_queues.c.id).with_for_update(key_share=True)
+        ids = [row.id for row in await db.rows(locked)]
+        if not ids:
+            return
+        await db.execute(
+            update(work_queues)
+            .where(work_queues.c.id.in_(ids))
+            .values(last_polled=at, status=status)
+        )
+        await db.execute(
+            update(_deployments)
+            .where(_deployments.c.work_queue_id.in_(ids))
+            .values(last_polled=at, status="READY")
+        )
