@@ -6,7 +6,7 @@ PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null)
 PROTOS_VENV := .venv-protos
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test check fast acceptance format lint imports types protos protos-check \
+.PHONY: help setup peers demo dev test check fast acceptance format lint imports types protos protos-check \
         docs docs-check migration lock lock-check bench clean
 
 help: ## list the targets
@@ -24,6 +24,17 @@ else
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 endif
 	@touch $@
+
+# The real Prefect, whose client, worker and engine the acceptance tests drive. It needs older
+# versions of libraries that the server uses too, hence an environment of its own.
+PREFECT_VENV := .venv-prefect
+
+$(PREFECT_VENV)/.installed: tests/peers/prefect.lock
+	@test -x $(PREFECT_VENV)/bin/python || $(PYTHON) -m venv $(PREFECT_VENV)
+	$(PREFECT_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+peers: $(PREFECT_VENV)/.installed ## make the environment of the real Prefect
 
 # --- protocol contracts ----------------------------------------------------------------------
 # The generator has an environment of its own (see the dependency group `protos`). The mapping
@@ -52,13 +63,13 @@ demo: setup ## the whole way in one go: server, Terraform, worker, a run and its
 dev: setup ## a server on port 4200 in .dev/; start workers beside it
 	@FOREBAY_HOME=$(CURDIR)/.dev FOREBAY_LOG_LEVEL=info $(BIN)/forebay server start
 
-test: setup check ## everything that must hold: static checks, then every test
+test: setup peers check ## everything that must hold: static checks, then every test
 	@$(BIN)/pytest -n 2 --dist worksteal
 
 fast: setup ## the tests that need no outside program
 	@$(BIN)/pytest -n 2 --dist worksteal -m "not terraform and not postgres"
 
-acceptance: setup ## real Terraform against a real server and a real worker
+acceptance: setup peers ## real Terraform against a real server and a real worker
 	@$(BIN)/pytest tests/acceptance
 
 check: lint imports types protos-check docs-check ## static checks
@@ -91,10 +102,13 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 
 lock: ## resolve the dependencies anew into requirements.lock
 	@$(COMPILE) --upgrade -o requirements.lock
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock" \
+	  tests/peers/prefect.in -o tests/peers/prefect.lock
 
 lock-check: ## fail when requirements.lock does not fit pyproject.toml
 	@copy=$$(mktemp) && trap 'rm -f "$$copy"' EXIT && cp requirements.lock "$$copy" && \
 	$(COMPILE) -o "$$copy" && diff -q requirements.lock "$$copy" || { echo "run: make lock"; exit 1; }
 
 clean: ## remove what the targets above made
-	rm -rf .venv .venv-protos .dev .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf .venv .venv-protos .venv-prefect .dev .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
