@@ -50,7 +50,8 @@ class _Transport:
         return {
             "method": call.method,
             "url": self.settings.api_url + call.path,
-            "headers": headers,
+            # Names of objects may stand in headers, and they are not always ASCII.
+            "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
             "content": content,
         }
 

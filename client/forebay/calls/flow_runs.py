@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from forebay.calls import Call, call
-from forebay.wire.flow_runs import FlowRun, FlowRunUpdate, Labels
+from forebay.wire.flow_runs import FlowRun, FlowRunCreate, FlowRunUpdate, Labels
 from forebay.wire.states import StateCreate, StateType, Verdict
 
 CLAIM_HEADER = "X-Forebay-Claim"  # "<run>:<epoch>": under which claim something is proposed
@@ -19,6 +19,12 @@ class ClaimAnswer:
 
     verdict: Verdict
     claim: str | None
+
+
+def create(body: FlowRunCreate) -> Call[FlowRun]:
+    """Make a run of a flow without a deployment; 200 and the old run for a known key."""
+    has_key = body.idempotency_key is not None
+    return call("POST", "/flow_runs/", FlowRun, body, is_repeatable=has_key)
 
 
 def read(id: UUID) -> Call[FlowRun]:
