@@ -7,8 +7,7 @@ is called, so that `forebay work-pool ls` never pays for the server.
 import os
 from collections.abc import Callable
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -16,6 +15,9 @@ from typer.main import get_command, get_group
 
 from forebay import __version__
 from forebay.cli.failures import MissingPackage
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 ENTRY_POINTS = "forebay.commands"
 
@@ -50,7 +52,7 @@ class LazyGroup(TyperGroup):
 class AnnouncedGroup(LazyGroup):
     """A group of another package, which may lack the libraries of its extra."""
 
-    def __init__(self, entry_point: EntryPoint) -> None:
+    def __init__(self, entry_point: "EntryPoint") -> None:
         distribution = entry_point.dist.name if entry_point.dist else entry_point.module
         help = ANNOUNCED_HELP.get(entry_point.name, f"Commands of {distribution}.")
         super().__init__(entry_point.name, help, entry_point.load)
@@ -100,6 +102,8 @@ class Root(TyperGroup):
         if self._has_announced:
             return
         self._has_announced = True
+        from importlib.metadata import entry_points  # own groups do without it
+
         for entry_point in sorted(entry_points(group=ENTRY_POINTS), key=lambda e: e.name):
             if entry_point.name not in self.commands:
                 self.add_command(AnnouncedGroup(entry_point))

@@ -1,0 +1,224 @@
+"""What the command line does before it talks to a server: lists, imports, usage, extras."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+import forebay as package
+
+Forebay = Callable[..., subprocess.CompletedProcess[str]]
+
+SERVER = ("forebay_server", "fastapi", "sqlalchemy", "sqlmodel")
+OTHERS = (*SERVER, "forebay_worker", "forebay_provider", "grpc")
+
+
+def imported(*args: str) -> set[str]:
+    """Top-level modules that are imported when the command line is called so."""
+    code = dedent("""
+        import atexit, sys
+        tell = lambda: print("\\n".join(sys.modules), file=sys.stderr)
+        atexit.register(tell)
+        from forebay.cli import main
+        main()
+    """)
+    ended = subprocess.run(
+        [sys.executable, "-c", code, *args], capture_output=True, text=True, check=False
+    )
+    return {name.partition(".")[0] for name in ended.stderr.splitlines()}
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_root_imports_neither_a_client_nor_another_package(option: str) -> None:
+    modules = imported(option)
+
+    assert "typer" in modules
+    assert modules.isdisjoint(["httpx2", "pydantic", *OTHERS])
+
+
+# Without pydantic in the list: typer itself reads values with it where it is installed.
+@pytest.mark.parametrize("args", [["work-pool", "--help"], ["deployment", "run", "--help"]])
+def test_help_of_a_group_imports_no_client(args: list[str]) -> None:
+    modules = imported(*args)
+
+    assert "typer" in modules
+    assert modules.isdisjoint(["httpx2", *OTHERS])
+
+
+def test_command_of_the_client_imports_no_other_package() -> None:
+    modules = imported("work-pool", "ls")
+
+    assert "httpx2" in modules
+    assert modules.isdisjoint(OTHERS)
+
+
+def test_help_lists_own_and_announced_groups(forebay: Forebay) -> None:
+    ended = forebay("--help")
+
+    assert ended.returncode == 0
+    for group in ("work-pool", "work-queue", "deployment", "flow-run", "server", "provider"):
+        assert f" {group} " in ended.stdout
+
+
+def test_version(forebay: Forebay) -> None:
+    ended = forebay("--version")
+
+    assert ended.returncode == 0
+    assert ended.stdout == f"forebay {package.__version__}\n"
+
+
+def test_group_of_another_package_is_imported_when_it_is_called(forebay: Forebay) -> None:
+    ended = forebay("server", "--help")
+
+    assert ended.returncode == 0
+    assert "start" in ended.stdout
+
+
+@pytest.fixture
+def announced(tmp_path: Path) -> dict[str, str]:
+    """An environment with a distribution whose group lacks what it needs."""
+    folder = tmp_path / "site"
+    information = folder / "acme_extra-1.0.dist-info"
+    information.mkdir(parents=True)
+    (information / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: acme-extra\nVersion: 1.0\nProvides-Extra: early\n"
+    )
+    (information / "entry_points.txt").write_text(
+        "[forebay.commands]\nearly = acme_early:app\nlate = acme_late:app\nown = acme_own:app\n"
+    )
+    (folder / "acme_early.py").write_text("import acme_absent\n")
+    (folder / "acme_late.py").write_text(
+        "import typer\napp = typer.Typer()\n\n@app.callback()\ndef group() -> None: ...\n\n"
+        "@app.command()\ndef start() -> None:\n    import acme_absent\n"
+    )
+    (folder / "acme_own.py").write_text(
+        "import typer\napp = typer.Typer()\n\n@app.callback()\ndef group() -> None: ...\n\n"
+        "@app.command()\ndef start() -> None:\n    raise RuntimeError('a defect')\n"
+    )
+    return {"PYTHONPATH": str(folder)}
+
+
+def test_group_without_its_extra_names_package_and_command(
+    forebay: Forebay, announced: dict[str, str]
+) -> None:
+    ended = forebay("early", "--help", environment=announced)
+
+    assert ended.returncode == 2
+    assert "needs the package acme_absent" in ended.stderr
+    assert 'pip install "acme-extra[early]"' in ended.stderr
+
+
+def test_command_that_misses_its_extra_when_it_runs_says_the_same(
+    forebay: Forebay, announced: dict[str, str]
+) -> None:
+    ended = forebay("late", "start", environment=announced)
+
+    assert ended.returncode == 2
+    assert 'pip install "acme-extra"' in ended.stderr
+
+
+def test_group_without_its_extra_is_listed_all_the_same(
+    forebay: Forebay, announced: dict[str, str]
+) -> None:
+    ended = forebay("--help", environment=announced)
+
+    assert ended.returncode == 0
+    assert "Commands of acme-extra." in ended.stdout
+
+
+def test_defect_is_one_line_unless_debugging_is_asked_for(
+    forebay: Forebay, announced: dict[str, str]
+) -> None:
+    quiet = forebay("own", "start", environment=announced)
+    loud = forebay("own", "start", environment={**announced, "FOREBAY_DEBUG": "1"})
+
+    assert quiet.returncode == loud.returncode == 1
+    assert "RuntimeError: a defect" in quiet.stderr
+    assert "Traceback" not in quiet.stderr
+    assert "Traceback" in loud.stderr
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["work-poll", "ls"],
+        ["work-pool", "list"],
+        ["work-pool", "ls", "--colour"],
+        ["work-pool", "create"],
+        ["work-pool", "create", "a/b", "--base-job-template", "-"],
+        ["work-pool", "create", " ", "--base-job-template", "-"],
+        ["work-pool", "create", "a", "--type", "no-such-type"],
+        ["work-pool", "create", "a", "--base-job-template", "missing.json"],
+        ["work-pool", "update", "a"],
+        ["work-pool", "pause"],
+        ["work-pool", "pause", "a", "--all"],
+        ["work-pool", "set-concurrency-limit", "a", "-1"],
+        ["work-pool", "set-concurrency-limit", "a", "2147483648"],
+        ["work-queue", "create", "a"],
+        ["work-queue", "create", "a", "-p", "b", "--priority", "0"],
+        ["deployment", "create", "missing.py:main"],
+        ["deployment", "create", "no-function.py"],
+        ["deployment", "run", "no-slash"],
+        ["deployment", "run", "a/b", "--param", "no-equals-sign"],
+        ["deployment", "run", "a/b", "--params", "[1]"],
+        ["flow-run", "inspect", "not-an-id"],
+        ["flow-run", "ls", "--state-type", "ASLEEP"],
+        ["flow-run", "logs", "00000000-0000-0000-0000-000000000000", "-f", "--tail", "1"],
+        ["--profile", "nowhere", "work-pool", "ls"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_exits_with_2_before_anything_is_sent(
+    forebay: Forebay, args: list[str]
+) -> None:
+    nobody = {"FOREBAY_API_URL": "http://127.0.0.1:1/api"}
+
+    ended = forebay(*args, input="{}", environment=nobody)
+
+    assert ended.returncode == 2, ended.stderr
+    assert ended.stdout == ""
+    assert "Traceback" not in ended.stderr
+
+
+def test_misspelt_command_names_the_right_one(forebay: Forebay) -> None:
+    ended = forebay("work-poll", "ls")
+
+    assert "work-pool" in ended.stderr
+
+
+def test_server_that_is_not_there_exits_with_5_and_names_the_next_step(forebay: Forebay) -> None:
+    ended = forebay("work-pool", "ls", environment={"FOREBAY_API_URL": "http://127.0.0.1:1"})
+
+    assert ended.returncode == 5
+    assert ended.stdout == ""
+    assert "forebay server start" in ended.stderr
+
+
+def test_address_that_is_no_url_exits_with_2(forebay: Forebay) -> None:
+    ended = forebay("work-pool", "ls", environment={"FOREBAY_API_URL": "localhost"})
+
+    assert ended.returncode == 2
+    assert "'localhost' is not a URL" in ended.stderr
+
+
+def test_output_that_nobody_reads_any_more_is_no_error(forebay: Forebay) -> None:
+    command = f"{Path(sys.executable).parent / 'forebay'} --help | true"
+
+    ended = subprocess.run(
+        ["bash", "-c", command], env=os.environ, capture_output=True, text=True, check=False
+    )
+
+    assert ended.stderr == ""
+
+
+def test_default_template_is_the_worker_types_own(forebay: Forebay) -> None:
+    ended = forebay("work-pool", "get-default-base-job-template", "--type", "process")
+
+    template = json.loads(ended.stdout)
+    assert set(template) == {"job_configuration", "variables"}
+    assert set(template["job_configuration"]) == set(template["variables"]["properties"])
