@@ -6,7 +6,7 @@ A gRPC error status tells the user next to nothing, so none is ever answered. Kn
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from forebay_provider.framework.diagnostics import Diagnostic, Failure, to_messages
 from forebay_provider.pb import tfplugin6_pb2 as pb
