@@ -8,8 +8,10 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import httpx2 as httpx
 import pytest
@@ -19,6 +21,7 @@ from forebay_server.app import create_app
 from forebay_server.db.engine import Database
 from forebay_server.settings import ServerSettings
 from forebay_server.start import prepare
+from tests.postgres import Cluster, cluster
 
 BIN = Path(sys.executable).parent
 
@@ -28,7 +31,11 @@ def require_tool(*names: str) -> str:
     for name in names:
         if path := shutil.which(name):
             return path
-    reason = f"{' or '.join(names)} is not installed"
+    missing(f"{' or '.join(names)} is not installed")
+
+
+def missing(reason: str) -> NoReturn:
+    """Skip here, and fail in CI, which has everything."""
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)
@@ -53,6 +60,23 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     url = f"sqlite+aiosqlite:///{path}"
     asyncio.run(prepare(ServerSettings(database_url=url, require_token=False)))
     return path
+
+
+@pytest.fixture(scope="session")
+def postgres_cluster() -> Iterator[Cluster]:
+    """A PostgreSQL cluster for this run."""
+    with ExitStack() as stack:
+        try:
+            running = stack.enter_context(cluster())
+        except (FileNotFoundError, subprocess.CalledProcessError) as error:
+            missing(f"PostgreSQL cannot be started: {error}")
+        yield running
+
+
+@pytest.fixture
+def postgres_url(postgres_cluster: Cluster) -> str:
+    """A migrated, empty PostgreSQL database of the test's own."""
+    return postgres_cluster.new_database()
 
 
 @pytest.fixture
