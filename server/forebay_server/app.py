@@ -8,6 +8,8 @@ from fastapi import APIRouter, Depends, FastAPI
 
 from forebay import __version__
 from forebay_server.access.authentication import Authenticator, authenticated
+from forebay_server.collections import routes as collections
+from forebay_server.compatibility import routes as compatibility
 from forebay_server.db.engine import Database
 from forebay_server.deployments import routes as deployments
 from forebay_server.flow_runs import routes as flow_runs
@@ -15,13 +17,14 @@ from forebay_server.flows import routes as flows
 from forebay_server.health import routes as health
 from forebay_server.logs import routes as logs
 from forebay_server.protocol import Gate, install_error_handlers
+from forebay_server.services.foreman import FOREMAN
 from forebay_server.services.loops import Service, run_forever
 from forebay_server.settings import ServerSettings
 from forebay_server.work_pools import routes as work_pools
 from forebay_server.work_queues import routes as work_queues
 from forebay_server.workers import routes as workers
 
-SERVICES: tuple[Service, ...] = ()
+SERVICES: tuple[Service, ...] = (FOREMAN,)
 
 
 def create_app(settings: ServerSettings) -> FastAPI:
@@ -69,6 +72,8 @@ def create_app(settings: ServerSettings) -> FastAPI:
         deployments.router,
         flow_runs.router,
         logs.router,
+        collections.router,
+        compatibility.router,
     ):
         api.include_router(router)
     app.include_router(api)

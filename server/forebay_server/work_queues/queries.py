@@ -97,7 +97,8 @@ async def find_or_create(db: Transaction, pool_name: str, name: str | None) -> F
 
     Raises `NotFound` without the pool. Source: Prefect 3.8.4, queues named by deployments.
     """
-    is_meant = work_queues.c.name == name if name is not None else _is_default
+    is_default = work_queues.c.id == work_pools.c.default_queue_id
+    is_meant = work_queues.c.name == name if name is not None else is_default
     statement = _queues().where(work_pools.c.name == pool_name, is_meant)
     found = await db.row(statement)
     if found is None and name is not None:

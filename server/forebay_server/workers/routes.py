@@ -1,7 +1,43 @@
 """HTTP of workers: parse, call, return."""
 
 from fastapi import APIRouter
+from pydantic import BaseModel
 
-from forebay_server.protocol import Route
+from forebay.wire.work_pools import Worker, WorkerHeartbeat
+from forebay_server.protocol import PathName, Read, Route, Write, page_limit, page_offset
+from forebay_server.workers import queries
+from forebay_server.workers.filters import WorkerFilter
 
-router = APIRouter(tags=["Workers"], route_class=Route)
+router = APIRouter(prefix="/work_pools/{pool}/workers", tags=["Workers"], route_class=Route)
+
+
+class WorkerQuery(BaseModel):
+    """Which workers."""
+
+    workers: WorkerFilter | None = None
+    limit: int | None = None
+    offset: int | None = None
+
+
+@router.post("/heartbeat", status_code=204)
+async def record_heartbeat(pool: PathName, body: WorkerHeartbeat, db: Write) -> None:
+    """Tell that a worker is alive; this makes it known."""
+    await queries.record_heartbeat(db, pool, body)
+
+
+@router.post("/filter")
+async def filter_workers(
+    pool: PathName, db: Read, body: WorkerQuery | None = None
+) -> list[Worker]:
+    """List the workers of a work pool, the latest heartbeat first."""
+    query = body or WorkerQuery()
+    criteria = query.workers or WorkerFilter()
+    limit, offset = page_limit(query.limit), page_offset(query.offset)
+    rows = await queries.filter(db, pool, criteria, limit, offset)
+    return [Worker.model_validate(row) for row in rows]
+
+
+@router.delete("/{name}", status_code=204)
+async def delete_worker(pool: PathName, name: PathName, db: Write) -> None:
+    """Forget a worker; it comes back with its next heartbeat."""
+    await queries.delete_by_name(db, pool, name)

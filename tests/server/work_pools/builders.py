@@ -7,7 +7,8 @@ from uuid import UUID
 import httpx2 as httpx
 from sqlalchemy import insert
 
-from forebay_server.claims.tables import ClaimRow, claims
+from forebay_server.claims.tables import claims
+from forebay_server.db.columns import new_id
 from forebay_server.db.engine import Database
 from forebay_server.flow_runs.tables import FlowRunRow, flow_runs
 from forebay_server.flows.tables import FlowRow, flows
@@ -64,15 +65,18 @@ async def a_claim(
     run_id = await a_run(database, queue_id, state_type="RUNNING", state_name="Running")
     async with database.write() as db:
         at = await db.now()
-        claim = ClaimRow(
-            flow_run_id=run_id,
-            work_pool_id=pool_id,
-            work_queue_id=queue_id,
-            epoch=1,
-            holder="h",
-            lease_seconds=90,
-            expires_at=at + timedelta(seconds=90),
-            ended_at=None if is_live else at,
-        )
-        await db.execute(insert(claims).values(claim.model_dump()))
+        claim = {
+            "id": new_id(),
+            "created": at,
+            "updated": at,
+            "flow_run_id": run_id,
+            "work_pool_id": pool_id,
+            "work_queue_id": queue_id,
+            "epoch": 1,
+            "holder": "h",
+            "lease_seconds": 90,
+            "expires_at": at + timedelta(seconds=90),
+            "ended_at": None if is_live else at,
+        }
+        await db.execute(insert(claims).values(claim))
     return run_id

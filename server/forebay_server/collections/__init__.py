@@ -1,0 +1,1 @@
+"""What pool types there are."""

@@ -1,0 +1,1 @@
+"""What stock clients ask for and Forebay has not."""

@@ -1,0 +1,36 @@
+"""Answers to what stock clients ask in passing about features that Forebay does not have.
+
+Without them a command would stop or warn; each answer means "there is none".
+"""
+
+from fastapi import APIRouter, Response
+
+from forebay_server.errors import Invalid
+from forebay_server.protocol import Route
+
+router = APIRouter(tags=["Compatibility"], route_class=Route)
+
+
+@router.get("/csrf-token", status_code=422)
+async def read_csrf_token(client: str) -> None:
+    """Tell clients to stop asking: no credential here is one that a browser sends by itself."""
+    # Clients look for these very words (Prefect 3.8.4: client/base.py).
+    raise Invalid("CSRF protection is disabled.")
+
+
+@router.get("/admin/storage")
+async def read_default_storage() -> dict[str, None]:
+    """Tell that no storage block for results is set."""
+    return {"default_result_storage_block_id": None}
+
+
+@router.get("/automations/related-to/{resource}")
+async def read_related_automations(resource: str) -> list[None]:
+    """List the automations about a resource: none."""
+    return []
+
+
+@router.delete("/automations/owned-by/{resource}", status_code=202)
+async def delete_owned_automations(resource: str) -> Response:
+    """Delete the automations that belong to a resource: none."""
+    return Response(status_code=202)
