@@ -1,8 +1,9 @@
 """Pools and queues on a real server, from a plan to a destroy."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import quote
 
 import httpx2 as httpx
 import pytest
@@ -12,6 +13,7 @@ from forebay_provider.framework.declarations import declaration
 from forebay_provider.framework.values import is_known
 from forebay_provider.resources.work_pool import WorkPool
 from forebay_provider.resources.work_queue import WorkQueue
+from tests.conftest import RunningServer
 
 TEMPLATE = {
     "job_configuration": {"command": "{{ command }}"},
@@ -120,15 +122,28 @@ class Core:
 
 
 @pytest.fixture
-def api(server: Any) -> Any:
-    """The server behind the provider's back."""
+def server(shared_server: RunningServer) -> RunningServer:
+    """Starting a server of its own would cost more than most tests here."""
+    return shared_server
+
+
+@pytest.fixture(autouse=True)
+def api(server: RunningServer) -> Iterator[httpx.Client]:
+    """The server behind the provider's back; every test leaves it as it was."""
     headers = {"authorization": f"Bearer {server.api_key}"}
     with httpx.Client(base_url=server.api_url, headers=headers) as client:
+        others = _pool_names(client)
         yield client
+        for name in _pool_names(client) - others:
+            client.delete(f"/work_pools/{quote(name)}").raise_for_status()
+
+
+def _pool_names(client: httpx.Client) -> set[str]:
+    return {pool["name"] for pool in client.post("/work_pools/filter", json={}).json()}
 
 
 @pytest.fixture
-def core(make_caller: Callable[..., Any], server: Any) -> Callable[[type[Any]], Core]:
+def core(make_caller: Callable[..., Any], server: RunningServer) -> Callable[[type[Any]], Core]:
     """Makes handled resources of a provider that is configured for the server."""
     call = make_caller()
     assert not call.configure(endpoint=server.api_url, api_key=server.api_key).diagnostics
@@ -320,7 +335,7 @@ def test_default_queue_cannot_be_destroyed_and_stays_in_state(
     assert queue.state is not None
 
 
-def test_wrong_token_says_what_to_set(call: Any, server: Any) -> None:
+def test_wrong_token_says_what_to_set(call: Any, server: RunningServer) -> None:
     call.configure(endpoint=server.api_url, api_key="wrong")
     pool = Core(call, WorkPool)
 
@@ -332,7 +347,9 @@ def test_wrong_token_says_what_to_set(call: Any, server: Any) -> None:
 
 
 @pytest.mark.parametrize("by", ["name", "id"])
-def test_data_source_reads_a_pool(call: Any, server: Any, api: httpx.Client, by: str) -> None:
+def test_data_source_reads_a_pool(
+    call: Any, server: RunningServer, api: httpx.Client, by: str
+) -> None:
     body = {"name": "etl", "type": "process", "concurrency_limit": 4}
     made = api.post("/work_pools/", json=body).json()
     call.configure(endpoint=server.api_url, api_key=server.api_key)
@@ -353,7 +370,7 @@ def test_data_source_reads_a_pool(call: Any, server: Any, api: httpx.Client, by:
     "config", [{"name": "nowhere"}, {"id": "7f0c7c66-0000-4000-8000-000000000000"}]
 )
 def test_data_source_of_no_pool_is_an_error(
-    call: Any, server: Any, config: dict[str, str]
+    call: Any, server: RunningServer, config: dict[str, str]
 ) -> None:
     call.configure(endpoint=server.api_url, api_key=server.api_key)
 
