@@ -19,6 +19,8 @@ from forebay.cli.failures import MissingPackage
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
+# Plain help: in rich's boxes the names of long options are cut at 80 columns.
+MARKUP = None
 ENTRY_POINTS = "forebay.commands"
 
 OWN_GROUPS = {
@@ -44,7 +46,9 @@ class LazyGroup(TyperGroup):
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:
         """The context of the real group, which click then goes on with."""
-        group = get_group(self._load())
+        app = self._load()
+        app.rich_markup_mode = MARKUP
+        group = get_group(app)
         group.name, group.help = self.name, self.help
         return group.make_context(*args, **kwargs)
 
@@ -117,6 +121,7 @@ def build() -> Root:
         epilog="Clients find the server by FOREBAY_API_URL, or by the profile that the first "
         "`forebay server start` writes.",
         no_args_is_help=True,
+        rich_markup_mode=MARKUP,
         pretty_exceptions_enable=False,
     )
     app.callback()(_options)

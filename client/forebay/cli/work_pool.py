@@ -19,10 +19,12 @@ from forebay.cli.session import checked, confirm, connect, every, pairs, read_ob
 from forebay.errors import Conflict, NotFound
 
 if TYPE_CHECKING:
+    from forebay.client import Client
     from forebay.wire.work_pools import WorkPool
 
 app = typer.Typer(no_args_is_help=True)
 
+DEFAULT_TYPE = "process"
 SEE_POOLS = "`forebay work-pool ls` lists the pools."
 PoolName = Annotated[
     str, typer.Argument(metavar="NAME", help="Name of the pool.", show_default=False)
@@ -40,8 +42,9 @@ Limit = Annotated[
 def create(
     name: PoolName,
     type: Annotated[
-        str, typer.Option("--type", "-t", help="Worker type that serves the pool.")
-    ] = "process",
+        str | None,
+        typer.Option("--type", "-t", help=f"Worker type of the pool. [default: {DEFAULT_TYPE}]"),
+    ] = None,
     base_job_template: TemplateFile = None,
     set_: Annotated[
         list[str] | None,
@@ -49,9 +52,9 @@ def create(
     ] = None,
     concurrency_limit: Limit = None,
     description: Annotated[str | None, typer.Option(help="What the pool is for.")] = None,
-    paused: Annotated[bool, typer.Option(help="Whether the pool begins paused.")] = False,
+    paused: Annotated[bool | None, typer.Option(help="Whether the pool begins paused.")] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Change the pool if it exists already.")
+        bool, typer.Option("--overwrite", help="Change what is given if the pool exists.")
     ] = False,
     output: OutputOption = Output.TEXT,
 ) -> None:
@@ -59,39 +62,38 @@ def create(
     from forebay.calls import work_pools
     from forebay.wire.work_pools import WorkPoolCreate, WorkPoolUpdate
 
+    given: dict[str, Any] = {
+        key: value
+        for key, value in {
+            "is_paused": paused,
+            "concurrency_limit": concurrency_limit,
+            "description": description,
+        }.items()
+        if value is not None
+    }
     if base_job_template is not None:
-        template = read_object(base_job_template, "--base-job-template")
-    else:
-        template = default_template(type)
+        given["base_job_template"] = read_object(base_job_template, "--base-job-template")
+    elif set_:
+        given["base_job_template"] = default_template(type or DEFAULT_TYPE)
     if set_:
-        set_defaults(template, pairs(set_, "--set"))
-    given: dict[str, Any] = {"base_job_template": template, "is_paused": paused}
-    if concurrency_limit is not None:
-        given["concurrency_limit"] = concurrency_limit
-    if description is not None:
-        given["description"] = description
+        set_defaults(given["base_job_template"], pairs(set_, "--set"))
+    quoted = shlex.quote(name)
     with connect() as client:
-        try:
-            with advice(
-                Conflict, f"`forebay work-pool create {shlex.quote(name)} --overwrite` changes it."
-            ):
-                pool = client.send(
-                    work_pools.create(checked(WorkPoolCreate, name=name, type=type, **given))
-                )
-        except Conflict:
-            if not overwrite:
-                raise
-            if client.send(work_pools.read(name)).type != type:
-                raise Refused(
-                    f"The pool {name!r} has another type, and a type cannot be changed. "
-                    f"`forebay work-pool delete {shlex.quote(name)}` makes room for a new one."
-                ) from None
+        existing = _find(client, name) if overwrite else None
+        if existing is None:
+            given.setdefault("base_job_template", default_template(type or DEFAULT_TYPE))
+            body = checked(WorkPoolCreate, name=name, type=type or DEFAULT_TYPE, **given)
+            with advice(Conflict, f"`forebay work-pool create {quoted} --overwrite` changes it."):
+                pool = client.send(work_pools.create(body))
+        elif type not in (None, existing.type):
+            raise Refused(
+                f"The pool {name!r} is of type {existing.type!r}, and a type cannot be changed. "
+                f"`forebay work-pool delete {quoted}` makes room for a new pool."
+            )
+        else:
             client.send(work_pools.update(name, checked(WorkPoolUpdate, **given)))
             pool = client.send(work_pools.read(name))
-    say(
-        f"The pool {pool.name!r} is ready to be served: forebay worker start --pool {shlex.quote(name)}",
-        output,
-    )
+    say(f"The pool {name!r} is there. Serve it: forebay worker start --pool {quoted}", output)
     if output is Output.JSON:
         print_json(pool)
 
@@ -139,7 +141,7 @@ def inspect(
     ] = False,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Show one pool, its queues' and workers' number and its template."""
+    """Show one pool with its workers and its base job template."""
     from forebay.calls import work_pools
 
     with connect() as client, advice(NotFound, SEE_POOLS):
@@ -246,22 +248,24 @@ def clear_concurrency_limit(name: PoolName, output: OutputOption = Output.TEXT) 
 
 @app.command("get-default-base-job-template")
 def get_default_base_job_template(
-    type: Annotated[str, typer.Option("--type", "-t", help="Worker type.")] = "process",
+    type: Annotated[str, typer.Option("--type", "-t", help="Worker type.")] = DEFAULT_TYPE,
     file: Annotated[str | None, typer.Option("--file", "-f", help="Write it there.")] = None,
+    output: OutputOption = Output.TEXT,
 ) -> None:
-    """Print the template that a new pool of a type begins with."""
+    """Print the template that a new pool of a type begins with; it is JSON in any form."""
     import json
     from pathlib import Path
 
     template = default_template(type)
-    if file is None:
+    if file is None or output is Output.JSON:
         print_json(template)
+    if file is None:
         return
     try:
         Path(file).write_text(json.dumps(template, indent=2) + "\n", "utf-8")
     except OSError as error:
         raise typer.BadParameter(f"--file: cannot write {file} ({error.strerror}).") from None
-    say(f"Wrote {file}.")
+    say(f"Wrote {file}.", output)
 
 
 @app.command()
@@ -325,6 +329,15 @@ def set_defaults(template: dict[str, Any], defaults: dict[str, Any]) -> None:
             known = ", ".join(properties) or "none"
             raise typer.BadParameter(f"--set: no variable {name!r}; the template has: {known}.")
         properties[name]["default"] = value
+
+
+def _find(client: "Client", name: str) -> "WorkPool | None":
+    from forebay.calls import work_pools
+
+    try:
+        return client.send(work_pools.read(name))
+    except NotFound:
+        return None
 
 
 def _named(names: list[str] | None, all: bool) -> list[str]:
