@@ -20,6 +20,7 @@ from forebay_server.protocol import Gate, install_error_handlers
 from forebay_server.services.foreman import FOREMAN
 from forebay_server.services.loops import Service, run_forever
 from forebay_server.settings import ServerSettings
+from forebay_server.slots import routes as slots
 from forebay_server.work_pools import routes as work_pools
 from forebay_server.work_queues import routes as work_queues
 from forebay_server.workers import routes as workers
@@ -72,6 +73,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
         deployments.router,
         flow_runs.router,
         logs.router,
+        slots.router,
         collections.router,
         compatibility.router,
     ):
