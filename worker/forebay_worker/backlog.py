@@ -75,7 +75,9 @@ class Backlog:
         if not self._file or self._read_at == self._written_to:
             return False
         self._file.seek(self._read_at)
-        while self._read_at < self._written_to and self._held < self._memory_bytes / 2:
+        while self._read_at < self._written_to and (
+            not self._lines or self._held < self._memory_bytes / 2
+        ):
             data = self._file.readline()
             self._read_at += len(data)
             line = LogCreate.model_validate_json(data)

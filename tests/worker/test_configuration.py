@@ -1,0 +1,141 @@
+"""Job configurations: from template and variables to what a worker type understands."""
+
+import json
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from forebay.pool_types import default_template
+from forebay.settings import ClientSettings
+from forebay.wire.deployments import Deployment
+from forebay_worker.base import JobConfiguration, UnknownWorkerType, WorkerType, find_type
+from forebay_worker.configuration import (
+    MAX_PARAMETERS_VARIABLE,
+    InvalidConfiguration,
+    api_environment,
+    build_configuration,
+    run_environment,
+)
+from forebay_worker.worker_types.process import ProcessWorker
+from tests.worker.builders import NOW, a_pool, a_run
+
+
+def a_deployment(**values: Any) -> Deployment:
+    made = {"id": uuid4(), "created": NOW, "updated": NOW, "name": "d", "flow_id": uuid4()}
+    return Deployment(**{**made, **values})
+
+
+def test_pool_without_a_template_has_its_types_own() -> None:
+    configuration = build_configuration(ProcessWorker, a_pool(), None, a_run())
+
+    assert configuration.model_dump() == {
+        "name": None,
+        "env": {},
+        "labels": {},
+        "command": None,
+        "stream_output": True,
+        "working_dir": None,
+    }
+
+
+def test_runs_variables_beat_the_deployments_and_env_is_merged() -> None:
+    deployment = a_deployment(
+        job_variables={"command": "one", "env": {"A": "1", "B": "1", "C": "1"}}
+    )
+    run = a_run(job_variables={"command": "two", "env": {"B": 2, "C": None}, "env.D": True})
+
+    configuration = build_configuration(ProcessWorker, a_pool(), deployment, run)
+
+    assert configuration.command == "two"
+    assert configuration.env == {"A": "1", "B": "2", "D": "true"}
+
+
+def test_pools_own_template_counts() -> None:
+    template = {
+        "job_configuration": {"command": "run {{ what }}", "env": {"FIXED": "yes"}},
+        "variables": {"properties": {"what": {"type": "string", "default": "nothing"}}},
+    }
+
+    configuration = build_configuration(
+        ProcessWorker, a_pool(base_job_template=template), None, a_run()
+    )
+
+    assert configuration.command == "run nothing"
+    assert configuration.env == {"FIXED": "yes"}
+
+
+def test_variable_of_a_wrong_type_is_named() -> None:
+    run = a_run(job_variables={"stream_output": "maybe"})
+
+    with pytest.raises(InvalidConfiguration, match=r"pool 'pool' .* stream_output: "):
+        build_configuration(ProcessWorker, a_pool(), None, run)
+
+
+def test_fields_of_the_process_type_are_its_known_variables() -> None:
+    known = default_template("process")
+
+    own = ProcessWorker.base_job_template()
+
+    assert own["variables"]["properties"].keys() == known["variables"]["properties"].keys()
+    assert own["job_configuration"] == known["job_configuration"]
+
+
+def test_type_of_another_package_brings_its_own_template() -> None:
+    class Forklift(JobConfiguration):
+        tonnes: int
+
+    class ForkliftWorker(WorkerType[Forklift]):
+        worker_type = "forklift"
+        configuration = Forklift
+
+    run = a_run(job_variables={"tonnes": 3})
+    configuration = build_configuration(ForkliftWorker, a_pool(type="forklift"), None, run)
+
+    assert isinstance(configuration, Forklift)
+    assert configuration.tonnes == 3
+    assert ForkliftWorker.base_job_template()["variables"]["required"] == ["tonnes"]
+
+
+def test_unknown_worker_type_says_what_there_is() -> None:
+    with pytest.raises(UnknownWorkerType, match=r"'forklift' is installed here; there is: .*proc"):
+        find_type("forklift")
+
+
+def test_installed_worker_type_is_found_by_its_name() -> None:
+    assert find_type("process") is ProcessWorker
+
+
+def test_run_learns_its_id_claim_and_parameters() -> None:
+    run = a_run(parameters={"größe": [1, {"a": None}]})
+
+    environment = run_environment(run, f"{run.id}:3", is_reported_by_worker=True)
+
+    assert environment["FOREBAY_FLOW_RUN_ID"] == str(run.id)
+    assert environment["FOREBAY_CLAIM"] == f"{run.id}:3"
+    assert json.loads(environment["FOREBAY_PARAMETERS"]) == run.parameters
+    assert "FOREBAY_WORKER_REPORTS_STATES" in environment
+
+
+def test_parameters_that_no_environment_can_hold_are_left_out() -> None:
+    run = a_run(parameters={"text": "x" * MAX_PARAMETERS_VARIABLE})
+
+    environment = run_environment(run, None, is_reported_by_worker=False)
+
+    assert environment == {"FOREBAY_FLOW_RUN_ID": str(run.id)}
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (ClientSettings("http://h/api"), {}),
+        (ClientSettings("http://h/api", api_key="k"), {"FOREBAY_API_KEY": "k"}),
+        (ClientSettings("http://h/api", basic_auth="u:p"), {"FOREBAY_API_AUTH_STRING": "u:p"}),
+    ],
+)
+def test_run_reaches_the_api_as_its_worker_does(
+    settings: ClientSettings, expected: dict[str, str]
+) -> None:
+    environment = api_environment(settings)
+
+    assert environment == {"FOREBAY_API_URL": "http://h/api", **expected}
