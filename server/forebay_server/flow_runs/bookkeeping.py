@@ -1,12 +1,15 @@
-"""What a new state changes on its run: counters and times. Pure; knows no SQL."""
+"""States as rows, and what a new one changes on its run. Pure; runs no statement."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+from sqlalchemy import Row
+
 from forebay.wire.flow_runs import FlowRunPolicy
 from forebay.wire.states import TERMINAL, State, StateCreate, StateDetails, StateType
 from forebay_server.db.columns import new_id
+from forebay_server.flow_runs.tables import FlowRunRow, FlowRunStateRow
 
 
 class Counters(Protocol):
@@ -106,3 +109,36 @@ def state_columns(run: Counters, state: State) -> dict[str, Any]:
     if state.type is StateType.RUNNING and not run.empirical_policy.get("resuming"):
         columns["run_count"] = run.run_count + 1
     return columns
+
+
+def history_row(state: State) -> FlowRunStateRow:
+    """`state` as a line of its run's history."""
+    run_id = state.state_details.flow_run_id
+    assert run_id is not None  # filled in by `new_state`
+    return FlowRunStateRow(
+        id=state.id,
+        created=state.timestamp,
+        updated=state.timestamp,
+        flow_run_id=run_id,
+        timestamp=state.timestamp,
+        type=str(state.type),
+        name=state.name or state.type.capitalize(),
+        message=state.message,
+        data=state.data,
+        state_details=stored_details(state.state_details),
+    )
+
+
+def current_state(row: FlowRunRow | Row[Any]) -> State | None:
+    """The state that a run has now; None before its first one."""
+    if row.state_id is None or row.state_type is None or row.state_timestamp is None:
+        return None
+    return State(
+        id=row.state_id,
+        type=StateType(row.state_type),
+        name=row.state_name,
+        timestamp=row.state_timestamp,
+        message=row.state_message,
+        data=row.state_data,
+        state_details=StateDetails.model_validate(row.state_details),
+    )

@@ -1,41 +1,56 @@
-"""Statements that create and read flow runs. Transitions between states are elsewhere."""
+"""Statements that create, read, change and delete flow runs; transitions are elsewhere."""
 
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, insert, select
+from sqlalchemy import Row, Select, func, insert, select
+from sqlalchemy import delete as sql_delete
+from sqlalchemy import update as sql_update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from forebay.wire.flow_runs import CreatedBy, FlowRun, FlowRunPolicy
-from forebay.wire.states import TERMINAL, State, StateCreate, StateDetails, StateType
+from forebay.wire.flow_runs import CreatedBy, FlowRun, FlowRunPolicy, FlowRunUpdate, Labels
+from forebay.wire.states import HOLDING, TERMINAL, State, StateCreate, StateDetails, StateType
 from forebay_server.db.columns import now as process_now
 from forebay_server.db.engine import Transaction
+from forebay_server.errors import BadRequest, Invalid, NotFound
+from forebay_server.flow_runs import transitions
 from forebay_server.flow_runs.bookkeeping import (
     NoCounters,
+    current_state,
+    history_row,
     new_state,
     state_columns,
-    stored_details,
+    stored_policy,
 )
+from forebay_server.flow_runs.facts import Proposer
+from forebay_server.flow_runs.filters import FlowRunSort, RunCriteria
 from forebay_server.flow_runs.names import random_name
-from forebay_server.flow_runs.tables import (
-    FlowRunRow,
-    FlowRunStateRow,
-    flow_run_states,
-    flow_runs,
-)
+from forebay_server.flow_runs.tables import FlowRunRow, flow_run_states, flow_runs
+from forebay_server.logs.tables import logs
 from forebay_server.work_pools.tables import work_pools
 from forebay_server.work_queues.tables import work_queues
 
 SCHEDULED_NOW = StateCreate(type=StateType.SCHEDULED)
+MISSING = "Flow run not found"
+RUNS_PER_STATEMENT = 500  # PostgreSQL takes 32,767 values at once
 
 
 async def create(db: Transaction, run: FlowRunRow, state: StateCreate | None) -> FlowRunRow:
-    """Store `run` in its first state (none: SCHEDULED now) and return it completed."""
-    first = await _complete(db, run, state)
-    await db.execute(insert(flow_runs).values(run.model_dump()))
-    await db.execute(insert(flow_run_states).values(history_row(first).model_dump()))
-    return run
+    """Store `run` in its first state (none: SCHEDULED now) and return it completed.
+
+    On a queue nothing is pending or running without a claim: such a first state is proposed
+    once the run is scheduled, and the limits may refuse it.
+    """
+    first = await _complete(db, run, _stored_first(run, state))
+    into = insert(flow_runs).values(run.model_dump())
+    history = insert(flow_run_states).values(history_row(first).model_dump())
+    if db.dialect == "sqlite":
+        await db.execute(into)
+        await db.execute(history)
+    else:
+        await db.execute(into.add_cte(history.cte("history")))  # one journey instead of two
+    return await _after_first(db, run, state)
 
 
 async def create_once(
@@ -45,7 +60,7 @@ async def create_once(
 
     The unique constraint decides, so that two requests at once make one run.
     """
-    first = await _complete(db, run, state)
+    first = await _complete(db, run, _stored_first(run, state))
     if not await _insert_new(db, [run]):
         known = await db.row(
             select(flow_runs).where(
@@ -56,21 +71,43 @@ async def create_once(
         assert known is not None  # what the insert conflicted with
         return FlowRunRow(**known._mapping), False
     await db.execute(insert(flow_run_states).values(history_row(first).model_dump()))
-    return run, True
+    return await _after_first(db, run, state), True
 
 
 async def create_many(
     db: Transaction, runs: Sequence[tuple[FlowRunRow, StateCreate | None]]
 ) -> list[UUID]:
-    """Store the runs whose idempotency keys are new, all at once; the ids of those stored."""
+    """Store the runs whose idempotency keys are new, all at once; the ids of those stored.
+
+    First states that a claim belongs to (`HOLDING`) are not for this way of creating runs.
+    """
     firsts = {run.id: await _complete(db, run, state) for run, state in runs}
-    if not runs:
-        return []
-    stored = await _insert_new(db, [run for run, _ in runs])
+    stored: list[UUID] = []
+    for start in range(0, len(runs), RUNS_PER_STATEMENT):
+        part = runs[start : start + RUNS_PER_STATEMENT]
+        stored += await _insert_new(db, [run for run, _ in part])
     if stored:
         rows = [history_row(firsts[id]).model_dump() for id in stored]
         await db.execute(insert(flow_run_states), rows)
     return stored
+
+
+def _stored_first(run: FlowRunRow, state: StateCreate | None) -> StateCreate:
+    return SCHEDULED_NOW if state is None or _needs_claim(run, state) else state
+
+
+def _needs_claim(run: FlowRunRow, state: StateCreate) -> bool:
+    return state.type in HOLDING and run.work_queue_id is not None
+
+
+async def _after_first(db: Transaction, run: FlowRunRow, state: StateCreate | None) -> FlowRunRow:
+    """The run as it is once its creator's claim was proposed, where one was asked for."""
+    if state is None or not _needs_claim(run, state):
+        return run
+    await transitions.propose(db, run.id, state, Proposer("creator"))
+    stored = await db.row(select(flow_runs).where(flow_runs.c.id == run.id))
+    assert stored is not None  # just inserted
+    return FlowRunRow(**stored._mapping)
 
 
 async def _complete(db: Transaction, run: FlowRunRow, state: StateCreate | None) -> State:
@@ -103,22 +140,56 @@ async def _insert_new(db: Transaction, runs: Sequence[FlowRunRow]) -> list[UUID]
     return [row.id for row in await db.rows(statement.returning(flow_runs.c.id))]
 
 
-def history_row(state: State) -> FlowRunStateRow:
-    """`state` as a line of its run's history."""
-    run_id = state.state_details.flow_run_id
-    assert run_id is not None  # filled in by `new_state`
-    return FlowRunStateRow(
-        id=state.id,
-        created=state.timestamp,
-        updated=state.timestamp,
-        flow_run_id=run_id,
-        timestamp=state.timestamp,
-        type=str(state.type),
-        name=state.name or state.type.capitalize(),
-        message=state.message,
-        data=state.data,
-        state_details=stored_details(state.state_details),
+# ------------------------------------------------------------------------ changing and deleting
+
+
+async def update(db: Transaction, id: UUID, body: FlowRunUpdate) -> None:
+    """Change the fields that are set on `body`. Raises `NotFound`, `BadRequest`, `Invalid`."""
+    values = body.model_dump(exclude_unset=True)
+    for required in ("name", "parameters", "empirical_policy", "tags"):
+        if values.get(required, values) is None:
+            raise Invalid(f"{required} must not be null.")
+    if body.empirical_policy is not None:
+        values["empirical_policy"] = stored_policy(body.empirical_policy)
+    if "job_variables" in values:
+        await _require_unstarted(db, id)
+    result = await db.execute(
+        sql_update(flow_runs).where(flow_runs.c.id == id).values(**values, updated=await db.now())
     )
+    if result.rowcount == 0:
+        raise NotFound(MISSING)
+
+
+async def _require_unstarted(db: Transaction, id: UUID) -> None:
+    chosen = select(flow_runs.c.state_type, flow_runs.c.deployment_id)
+    run = await db.row(chosen.where(flow_runs.c.id == id).with_for_update(key_share=True))
+    if run is None:
+        raise NotFound(MISSING)
+    if run.state_type != StateType.SCHEDULED:
+        raise BadRequest(
+            f"Job variables can be changed while a run is scheduled; this one is {run.state_type}."
+        )
+    if run.deployment_id is None:
+        raise BadRequest("Job variables can be changed on runs of a deployment only.")
+
+
+async def add_labels(db: Transaction, id: UUID, labels: Labels) -> None:
+    """Add `labels` to the run's; equal keys are replaced. Raises `NotFound`."""
+    chosen = select(flow_runs.c.labels).where(flow_runs.c.id == id)
+    run = await db.row(chosen.with_for_update(key_share=True))
+    if run is None:
+        raise NotFound(MISSING)
+    merged = {**run.labels, **labels}
+    change = sql_update(flow_runs).where(flow_runs.c.id == id)
+    await db.execute(change.values(labels=merged, updated=await db.now()))
+
+
+async def delete(db: Transaction, id: UUID) -> None:
+    """Delete a run with its history, claim and logs. Raises `NotFound`."""
+    result = await db.execute(sql_delete(flow_runs).where(flow_runs.c.id == id))
+    if result.rowcount == 0:
+        raise NotFound(MISSING)
+    await db.execute(sql_delete(logs).where(logs.c.flow_run_id == id))
 
 
 # ------------------------------------------------------------------------------------- reading
@@ -138,10 +209,54 @@ def placed_runs() -> Select[Any]:
     )
 
 
-async def read(db: Transaction, id: UUID) -> FlowRun | None:
-    """One run, if it exists."""
+async def read(db: Transaction, id: UUID) -> FlowRun:
+    """One run. Raises `NotFound`."""
     row = await db.row(placed_runs().where(flow_runs.c.id == id))
-    return None if row is None else placed_to_wire(row)
+    if row is None:
+        raise NotFound(MISSING)
+    return placed_to_wire(row)
+
+
+async def filter(
+    db: Transaction, criteria: RunCriteria, sort: FlowRunSort, limit: int, offset: int
+) -> list[FlowRun]:
+    """Runs that fulfil all criteria, in a total order."""
+    page = select(flow_runs.c.id).where(*criteria.conditions()).order_by(*sort.columns())
+    page_ids = page.limit(limit).offset(offset).subquery("page")
+    runs = placed_runs().join(page_ids, page_ids.c.id == flow_runs.c.id)
+    return [placed_to_wire(row) for row in await db.rows(runs.order_by(*sort.columns()))]
+
+
+async def count(db: Transaction, criteria: RunCriteria) -> int:
+    """How many runs fulfil all criteria."""
+    statement = select(func.count()).select_from(flow_runs).where(*criteria.conditions())
+    return int(await db.scalar(statement))
+
+
+async def history(db: Transaction, run_id: UUID) -> list[State]:
+    """The states that a run went through, the oldest first."""
+    states = select(flow_run_states).where(flow_run_states.c.flow_run_id == run_id)
+    return [_to_state(row) for row in await db.rows(states.order_by(flow_run_states.c.timestamp))]
+
+
+async def read_state(db: Transaction, id: UUID) -> State:
+    """One state of some run's history. Raises `NotFound`."""
+    row = await db.row(select(flow_run_states).where(flow_run_states.c.id == id))
+    if row is None:
+        raise NotFound("Flow run state not found")
+    return _to_state(row)
+
+
+def _to_state(row: Row[Any]) -> State:
+    return State(
+        id=row.id,
+        type=StateType(row.type),
+        name=row.name,
+        timestamp=row.timestamp,
+        message=row.message,
+        data=row.data,
+        state_details=StateDetails.model_validate(row.state_details),
+    )
 
 
 def placed_to_wire(row: Row[Any]) -> FlowRun:
@@ -203,21 +318,6 @@ def to_wire(
         work_pool_name=work_pool_name,
         state=current_state(row) if with_state else None,
         job_variables=row.job_variables,
-    )
-
-
-def current_state(row: FlowRunRow | Row[Any]) -> State | None:
-    """The state that a run has now; None before its first one."""
-    if row.state_id is None or row.state_type is None or row.state_timestamp is None:
-        return None
-    return State(
-        id=row.state_id,
-        type=StateType(row.state_type),
-        name=row.state_name,
-        timestamp=row.state_timestamp,
-        message=row.state_message,
-        data=row.state_data,
-        state_details=StateDetails.model_validate(row.state_details),
     )
 
 

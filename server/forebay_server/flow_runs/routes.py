@@ -1,18 +1,43 @@
 """HTTP of flow runs: parse, call, return."""
 
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, BackgroundTasks, Request, Response
+from fastapi import APIRouter, BackgroundTasks, Body, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, TypeAdapter
 
-from forebay.wire.base import Name, Timestamp
-from forebay.wire.flow_runs import ScheduledFlowRun
-from forebay.wire.states import StateCreate, Verdict
+from forebay.wire.base import Name, Page, Timestamp
+from forebay.wire.flow_runs import (
+    FlowRun,
+    FlowRunCreate,
+    FlowRunUpdate,
+    Labels,
+    ScheduledFlowRun,
+)
+from forebay.wire.states import (
+    AbortDetails,
+    State,
+    StateCreate,
+    StateType,
+    Verdict,
+    VerdictStatus,
+)
 from forebay_server.errors import NotFound
-from forebay_server.flow_runs import polling, queries, transitions
+from forebay_server.flow_runs import placing, polling, queries, transitions
 from forebay_server.flow_runs.callers import CLAIM_HEADER, caller, claim_value, worker_name
-from forebay_server.protocol import PathName, Read, Route, Write, page_limit
+from forebay_server.flow_runs.filters import FlowRunSort, RunCriteria
+from forebay_server.flow_runs.rules import RESUMING
+from forebay_server.protocol import (
+    PathName,
+    Read,
+    Route,
+    Write,
+    page_limit,
+    page_number,
+    page_of,
+    page_offset,
+)
 
 router = APIRouter(tags=["Flow runs"], route_class=Route)
 
@@ -33,6 +58,100 @@ class PollQuery(BaseModel):
     scheduled_before: Timestamp | None = None
     scheduled_after: Timestamp | None = None
     limit: int | None = None
+
+
+class RunQuery(RunCriteria):
+    """Which runs, in which order."""
+
+    sort: FlowRunSort | None = None
+    limit: int | None = None
+    offset: int | None = None
+
+
+class RunPageQuery(RunCriteria):
+    """Which page of which runs."""
+
+    sort: FlowRunSort | None = None
+    limit: int | None = None
+    page: int | None = None
+
+
+@router.post("/flow_runs/", status_code=201)
+async def create_flow_run(body: FlowRunCreate, response: Response, db: Write) -> FlowRun:
+    """Create a run; without a state it is PENDING. 200 with the known run for a known key."""
+    run, is_new = await placing.create(db, body)
+    if not is_new:
+        response.status_code = 200
+    return run
+
+
+@router.get("/flow_runs/{id:uuid}")
+async def read_flow_run(id: UUID, db: Read) -> FlowRun:
+    """Read a run with its state."""
+    return await queries.read(db, id)
+
+
+@router.patch("/flow_runs/{id:uuid}", status_code=204)
+async def update_flow_run(id: UUID, body: FlowRunUpdate, db: Write) -> None:
+    """Change the fields that are present; job variables only while the run is scheduled."""
+    await queries.update(db, id, body)
+
+
+@router.delete("/flow_runs/{id:uuid}", status_code=204)
+async def delete_flow_run(id: UUID, db: Write) -> None:
+    """Delete a run with its logs; the slots that it holds are free again."""
+    await queries.delete(db, id)
+
+
+@router.patch("/flow_runs/{id:uuid}/labels", status_code=204)
+async def update_flow_run_labels(
+    id: UUID, labels: Annotated[Labels, Body()], db: Write
+) -> Response:
+    """Add labels to a run's; equal keys are replaced."""
+    try:
+        await queries.add_labels(db, id, labels)
+    except NotFound:
+        return run_not_found(id)
+    return Response(status_code=204)
+
+
+@router.post("/flow_runs/filter")
+async def filter_flow_runs(db: Read, body: RunQuery | None = None) -> list[FlowRun]:
+    """Runs that fulfil all filters, the newest first unless sorted; at most 200 a page."""
+    query = body or RunQuery()
+    sort = query.sort or FlowRunSort.ID_DESC
+    return await queries.filter(
+        db, query, sort, page_limit(query.limit), page_offset(query.offset)
+    )
+
+
+@router.post("/flow_runs/count")
+async def count_flow_runs(db: Read, body: RunCriteria | None = None) -> int:
+    """How many runs fulfil all filters."""
+    return await queries.count(db, body or RunCriteria())
+
+
+@router.post("/flow_runs/paginate")
+async def paginate_flow_runs(db: Read, body: RunPageQuery | None = None) -> Page[FlowRun]:
+    """One page of the runs that fulfil all filters, and how many there are."""
+    query = body or RunPageQuery()
+    limit = page_limit(query.limit)
+    page, offset = page_number(query.page, limit)
+    sort = query.sort or FlowRunSort.ID_DESC
+    runs = await queries.filter(db, query, sort, limit, offset)
+    return page_of(runs, await queries.count(db, query), limit, page)
+
+
+@router.get("/flow_run_states/")
+async def read_flow_run_states(flow_run_id: UUID, db: Read) -> list[State]:
+    """The states that a run went through, the oldest first."""
+    return await queries.history(db, flow_run_id)
+
+
+@router.get("/flow_run_states/{id:uuid}")
+async def read_flow_run_state(id: UUID, db: Read) -> State:
+    """One state of a run's history."""
+    return await queries.read_state(db, id)
 
 
 @router.post("/flow_runs/{id:uuid}/set_state", response_model=Verdict, status_code=201)
@@ -63,6 +182,20 @@ async def propose_state(id: UUID, body: Proposal, request: Request, db: Write) -
         media_type="application/json",
         headers=headers,
     )
+
+
+@router.post("/flow_runs/{id:uuid}/resume")
+async def resume_flow_run(id: UUID, request: Request, db: Write) -> Verdict:
+    """Let a paused run go on: it runs again, or is scheduled when its process has ended."""
+    run = await queries.read(db, id)
+    if run.state is None or run.state.type is not StateType.PAUSED:
+        details = AbortDetails(reason="Cannot resume a flow run that is not paused.")
+        return Verdict(state=None, status=VerdictStatus.ABORT, details=details)
+    resumed = StateCreate(type=StateType.RUNNING)
+    if run.state.state_details.pause_reschedule:
+        resumed = StateCreate(type=StateType.SCHEDULED, name=RESUMING)
+    outcome = await transitions.propose(db, id, resumed, caller(request, id).proposer)
+    return outcome.verdict
 
 
 def run_not_found(id: UUID) -> Response:
@@ -104,6 +237,4 @@ async def poll_due_runs(
         )
         for run in offer.runs
     ]
-    return Response(
-        _SCHEDULED.dump_json(answer), media_type="application/json"
-    )
+    return Response(_SCHEDULED.dump_json(answer), media_type="application/json")

@@ -30,7 +30,13 @@ from forebay_server.claims.tables import ClaimRow, claims
 from forebay_server.db.engine import Transaction
 from forebay_server.errors import NotFound
 from forebay_server.flow_runs import rules
-from forebay_server.flow_runs.bookkeeping import new_state, state_columns, stored_policy
+from forebay_server.flow_runs.bookkeeping import (
+    current_state,
+    history_row,
+    new_state,
+    state_columns,
+    stored_policy,
+)
 from forebay_server.flow_runs.facts import (
     Abort,
     Accept,
@@ -44,7 +50,6 @@ from forebay_server.flow_runs.facts import (
     Run,
     Wait,
 )
-from forebay_server.flow_runs.queries import current_state, history_row
 from forebay_server.flow_runs.tables import flow_run_states, flow_runs
 from forebay_server.work_pools.tables import work_pools
 from forebay_server.work_queues.tables import work_queues
