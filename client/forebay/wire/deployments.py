@@ -111,9 +111,9 @@ class DeploymentUpdate(_OneLimit):
     version: Text | None = None
     version_info: JsonObject | None = None
     description: Text | None = None
-    paused: bool | None = None
-    schedules: list[DeploymentScheduleUpdate] | None = Field(default=None, max_length=100)
-    tags: list[Text] | None = None
+    paused: bool = False
+    schedules: list[DeploymentScheduleUpdate] = Field(default_factory=list, max_length=100)
+    tags: list[Text] = Field(default_factory=list)
     parameters: JsonObject | None = None
     parameter_openapi_schema: JsonObject | None = None
     enforce_parameter_schema: bool | None = None

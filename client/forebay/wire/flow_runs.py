@@ -1,5 +1,6 @@
 """Flow runs on the wire. Source: Prefect 3.8.4 `FlowRun…`."""
 
+from enum import StrEnum
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -69,6 +70,27 @@ class DeploymentFlowRunCreate(_NewRun):
     """A run of a deployment; what is left out comes from the deployment."""
 
     enforce_parameter_schema: bool | None = None
+
+
+class NewRunStatus(StrEnum):
+    """What became of one run of several that were asked for."""
+
+    CREATED = "CREATED"
+    FAILED = "FAILED"
+
+
+class NewRunResult(Wire):
+    """One run of several that were asked for; `error` says why there is none."""
+
+    flow_run_id: UUID | None = None
+    status: NewRunStatus
+    error: str | None = None
+
+
+class NewRunResults(Wire):
+    """The answer to several runs asked for at once, in their order."""
+
+    results: list[NewRunResult]
 
 
 class FlowRunUpdate(Action):

@@ -1,7 +1,152 @@
 """HTTP of deployments: parse, call, return."""
 
-from fastapi import APIRouter
+from typing import Any
+from uuid import UUID
 
-from forebay_server.protocol import Route
+from fastapi import APIRouter, Response
+from pydantic import BaseModel
+from sqlalchemy import and_, true
 
-router = APIRouter(tags=["Deployments"], route_class=Route)
+from forebay.wire.base import Page
+from forebay.wire.deployments import Deployment, DeploymentCreate, DeploymentUpdate
+from forebay_server.db.criteria import Condition
+from forebay_server.deployments import edits, queries
+from forebay_server.deployments.filters import DeploymentFilter, DeploymentSort
+from forebay_server.deployments.run_routes import router as run_router
+from forebay_server.deployments.schedule_routes import router as schedule_router
+from forebay_server.errors import Invalid
+from forebay_server.flows.filters import FlowFilter
+from forebay_server.protocol import (
+    PathName,
+    Read,
+    Route,
+    Write,
+    page_limit,
+    page_number,
+    page_of,
+    page_offset,
+)
+from forebay_server.work_pools.filters import WorkPoolFilter
+from forebay_server.work_queues.filters import WorkQueueFilter
+
+router = APIRouter(prefix="/deployments", tags=["Deployments"], route_class=Route)
+
+
+class DeploymentCriteria(BaseModel):
+    """Which deployments, by their own fields and those of their flow, pool and queue."""
+
+    deployments: DeploymentFilter | None = None
+    flows: FlowFilter | None = None
+    flow_runs: dict[str, Any] | None = None
+    task_runs: dict[str, Any] | None = None
+    work_pools: WorkPoolFilter | None = None
+    work_pool_queues: WorkQueueFilter | None = None
+
+    def condition(self) -> Condition:
+        """What a deployment must fulfil. Raises `Invalid` for criteria of runs."""
+        for name in ("flow_runs", "task_runs"):
+            if getattr(self, name) is not None:
+                raise Invalid(f"Deployments cannot be filtered by {name}.")
+        given = (self.deployments, self.flows, self.work_pools, self.work_pool_queues)
+        return and_(true(), *(each.condition() for each in given if each is not None))
+
+
+class DeploymentQuery(DeploymentCriteria):
+    """Which deployments, in which order."""
+
+    sort: DeploymentSort | None = None
+    limit: int | None = None
+    offset: int | None = None
+
+
+class DeploymentPageQuery(DeploymentCriteria):
+    """Which page of which deployments; `page` counts from 1."""
+
+    sort: DeploymentSort | None = None
+    limit: int | None = None
+    page: int | None = None
+
+
+@router.post("/", status_code=201, responses={200: {"model": Deployment}})
+async def create_deployment(body: DeploymentCreate, response: Response, db: Write) -> Deployment:
+    """Create a deployment; the flow's deployment of that name is changed instead (200)."""
+    row, is_new = await edits.upsert(db, body)
+    response.status_code = 201 if is_new else 200
+    return (await queries.to_wire(db, [row]))[0]
+
+
+@router.get("/{id:uuid}")
+async def read_deployment(id: UUID, db: Read) -> Deployment:
+    """Read a deployment by id."""
+    return (await queries.to_wire(db, [await queries.read(db, id)]))[0]
+
+
+@router.get("/name/{flow_name}/{deployment_name}")
+async def read_deployment_by_name(
+    flow_name: PathName, deployment_name: PathName, db: Read
+) -> Deployment:
+    """Read a deployment by the names of its flow and its own."""
+    row = await queries.read_by_name(db, flow_name, deployment_name)
+    return (await queries.to_wire(db, [row]))[0]
+
+
+@router.post("/filter")
+async def filter_deployments(db: Read, body: DeploymentQuery | None = None) -> list[Deployment]:
+    """List the deployments that fulfil all criteria, at most 200 a page."""
+    query = body or DeploymentQuery()
+    rows = await queries.filter(
+        db,
+        query.condition(),
+        query.sort or DeploymentSort.NAME_ASC,
+        page_limit(query.limit),
+        page_offset(query.offset),
+    )
+    return await queries.to_wire(db, rows)
+
+
+@router.post("/count")
+async def count_deployments(db: Read, body: DeploymentCriteria | None = None) -> int:
+    """Count the deployments that fulfil all criteria."""
+    return await queries.count(db, (body or DeploymentCriteria()).condition())
+
+
+@router.post("/paginate")
+async def paginate_deployments(
+    db: Read, body: DeploymentPageQuery | None = None
+) -> Page[Deployment]:
+    """One page of the deployments that fulfil all criteria."""
+    query = body or DeploymentPageQuery()
+    condition, limit = query.condition(), page_limit(query.limit)
+    page, offset = page_number(query.page, limit)
+    sort = query.sort or DeploymentSort.NAME_ASC
+    rows = await queries.filter(db, condition, sort, limit, offset)
+    found = await queries.to_wire(db, rows)
+    return page_of(found, await queries.count(db, condition), limit, page)
+
+
+@router.patch("/{id:uuid}", status_code=204)
+async def update_deployment(id: UUID, body: DeploymentUpdate, db: Write) -> None:
+    """Change the fields that are present; the coming runs of its schedules are made anew."""
+    await edits.update(db, id, body)
+
+
+@router.delete("/{id:uuid}", status_code=204)
+async def delete_deployment(id: UUID, db: Write) -> None:
+    """Delete a deployment with its schedules and their coming runs; other runs stay."""
+    await edits.delete(db, id)
+
+
+@router.post("/{id:uuid}/pause_deployment")
+async def pause_deployment(id: UUID, db: Write) -> None:
+    """Stop the deployment's schedules; the runs that they made and nobody began go."""
+    await edits.set_paused(db, id, True)
+
+
+@router.post("/{id:uuid}/resume_deployment")
+async def resume_deployment(id: UUID, db: Write) -> None:
+    """Let the deployment's schedules make runs again."""
+    await edits.set_paused(db, id, False)
+
+
+router.include_router(schedule_router)
+router.include_router(run_router)

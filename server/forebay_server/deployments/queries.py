@@ -1,0 +1,167 @@
+"""Statements about deployments. Schedules and the runs made of them have their own modules."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy import Row, Select, case, func, select
+
+from forebay.wire.deployments import Deployment, DeploymentStatus, GlobalConcurrencyLimit
+from forebay.wire.schedules import DeploymentSchedule
+from forebay_server.claims.tables import claims
+from forebay_server.db.criteria import Condition
+from forebay_server.db.engine import Transaction
+from forebay_server.db.inserts import insert_new
+from forebay_server.deployments.filters import DeploymentSort
+from forebay_server.deployments.tables import (
+    DeploymentRow,
+    deployment_schedules,
+    deployments,
+)
+from forebay_server.errors import NotFound
+from forebay_server.flow_runs.tables import flow_runs
+from forebay_server.flows.tables import flows
+from forebay_server.work_pools.tables import work_pools
+from forebay_server.work_queues.tables import work_queues
+
+POLLED_WITHIN = timedelta(seconds=60)  # or nobody waits for the deployment's runs
+
+_held = (
+    select(func.count())
+    .select_from(claims.join(flow_runs, flow_runs.c.id == claims.c.flow_run_id))
+    .where(flow_runs.c.deployment_id == deployments.c.id, claims.c.ended_at.is_(None))
+    .scalar_subquery()
+)
+
+
+def _placed() -> Select[Any]:
+    """Deployments with the queue and pool of their runs; slots only beside a limit."""
+    return (
+        select(
+            deployments,
+            work_queues.c.name.label("work_queue_name"),
+            work_queues.c.last_polled.label("queue_last_polled"),
+            work_pools.c.name.label("work_pool_name"),
+            work_pools.c.id.label("work_pool_id"),
+            work_pools.c.base_job_template,
+            case((deployments.c.concurrency_limit.is_not(None), _held)).label("active_slots"),
+        )
+        .select_from(deployments)
+        .join(flows, flows.c.id == deployments.c.flow_id)
+        .outerjoin(work_queues, work_queues.c.id == deployments.c.work_queue_id)
+        .outerjoin(work_pools, work_pools.c.id == work_queues.c.work_pool_id)
+    )
+
+
+async def read(db: Transaction, id: UUID) -> Row[Any]:
+    """A deployment with its queue and pool. Raises `NotFound`."""
+    return _found(await db.row(_placed().where(deployments.c.id == id)))
+
+
+async def read_by_name(db: Transaction, flow_name: str, name: str) -> Row[Any]:
+    """The flow's deployment of that name. Raises `NotFound`."""
+    is_meant = (flows.c.name == flow_name, deployments.c.name == name)
+    return _found(await db.row(_placed().where(*is_meant)))
+
+
+def _found(row: Row[Any] | None) -> Row[Any]:
+    if row is None:
+        raise NotFound("Deployment not found")
+    return row
+
+
+async def create_once(db: Transaction, row: DeploymentRow) -> bool:
+    """Store a deployment; False when its flow has one of that name."""
+    return await insert_new(db, deployments, row.model_dump()) == 1
+
+
+async def find_in_flow(db: Transaction, flow_id: UUID, name: str) -> Row[Any] | None:
+    """The flow's deployment of that name, with its queue and pool, if there is one."""
+    is_meant = (deployments.c.flow_id == flow_id, deployments.c.name == name)
+    return await db.row(_placed().where(*is_meant))
+
+
+async def lock(db: Transaction, id: UUID) -> None:
+    """Keep others from changing the deployment until the transaction ends. Raises `NotFound`."""
+    statement = select(deployments.c.id).where(deployments.c.id == id).with_for_update()
+    _found(await db.row(statement))
+
+
+async def change(db: Transaction, id: UUID, values: Mapping[str, Any]) -> None:
+    """Set columns of a deployment. Raises `NotFound`."""
+    statement = sa.update(deployments).where(deployments.c.id == id)
+    result = await db.execute(statement.values(**values, updated=await db.now()))
+    if not result.rowcount:
+        raise NotFound("Deployment not found")
+
+
+async def delete(db: Transaction, id: UUID) -> None:
+    """Delete a deployment with its schedules; its runs stay. Raises `NotFound`."""
+    result = await db.execute(sa.delete(deployments).where(deployments.c.id == id))
+    if not result.rowcount:
+        raise NotFound("Deployment not found")
+
+
+async def filter(
+    db: Transaction, condition: Condition, sort: DeploymentSort, limit: int, offset: int
+) -> Sequence[Row[Any]]:
+    """Deployments that fulfil `condition`, with their queues and pools, in a total order."""
+    statement = _placed().where(condition).order_by(*sort.columns())
+    return await db.rows(statement.limit(limit).offset(offset))
+
+
+async def count(db: Transaction, condition: Condition) -> int:
+    """How many deployments fulfil `condition`."""
+    statement = _placed().with_only_columns(func.count()).where(condition)
+    return int(await db.scalar(statement))
+
+
+async def mark_polled(db: Transaction, ids: Sequence[UUID]) -> None:
+    """Remember that somebody asked for runs of these deployments."""
+    at = await db.now()
+    statement = sa.update(deployments).where(deployments.c.id.in_(ids))
+    await db.execute(statement.values(last_polled=at))
+
+
+async def to_wire(db: Transaction, rows: Iterable[Row[Any]]) -> list[Deployment]:
+    """Deployments as the API answers them; one statement for the schedules of all."""
+    found = list(rows)
+    if not found:
+        return []
+    at = await db.now()
+    of = deployment_schedules.c.deployment_id
+    newest_first = (deployment_schedules.c.created.desc(), deployment_schedules.c.id.desc())
+    statement = select(deployment_schedules).where(of.in_([row.id for row in found]))
+    schedules: dict[UUID, list[DeploymentSchedule]] = {row.id: [] for row in found}
+    for schedule in await db.rows(statement.order_by(*newest_first)):
+        schedules[schedule.deployment_id].append(DeploymentSchedule.model_validate(schedule))
+    return [_to_wire(row, schedules[row.id], at) for row in found]
+
+
+def _to_wire(row: Row[Any], schedules: list[DeploymentSchedule], at: datetime) -> Deployment:
+    polls = [time for time in (row.last_polled, row.queue_last_polled) if time is not None]
+    last_polled = max(polls, default=None)
+    is_ready = last_polled is not None and last_polled >= at - POLLED_WITHIN
+    computed = {
+        "schedules": schedules,
+        "concurrency_limit": None,
+        "global_concurrency_limit": _limit(row),
+        "last_polled": last_polled,
+        "status": DeploymentStatus.READY if is_ready else DeploymentStatus.NOT_READY,
+    }
+    return Deployment.model_validate({**row._mapping, **computed})
+
+
+def _limit(row: Row[Any]) -> GlobalConcurrencyLimit | None:
+    if row.concurrency_limit is None:
+        return None
+    return GlobalConcurrencyLimit(
+        id=row.global_concurrency_limit_id,
+        created=row.created,
+        updated=row.updated,
+        name=f"deployment:{row.id}",
+        limit=row.concurrency_limit,
+        active_slots=row.active_slots,
+    )
