@@ -40,7 +40,9 @@ class Rpc:
             return self._request.FromString(data)
         except DecodeError as error:
             raise Failure(
-                Diagnostic("Terraform sent a message that cannot be read", f"{self.name}: {error}.")
+                Diagnostic(
+                    "Terraform sent a message that cannot be read", f"{self.name}: {error}."
+                )
             ) from error
 
     def _refuse(self, request: Any) -> Any:
