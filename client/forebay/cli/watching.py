@@ -23,7 +23,7 @@ INTERVAL_SECONDS = 0.5
 # A worker sends the last lines after the state that they led to.
 LAST_LINES_SECONDS = 2.0
 # After so long in the queue a watcher deserves to know why.
-PATIENCE_SECONDS = 5.0
+PATIENCE_SECONDS = 3.0
 # Lines of different processes may be stored out of order, so the newest are read again.
 OVERLAP = 50
 

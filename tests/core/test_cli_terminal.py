@@ -1,0 +1,98 @@
+"""What is different on a terminal: colour, questions."""
+
+import os
+import pty
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ESCAPE = "\x1b["
+
+
+def on_terminal(
+    environment: dict[str, str], *args: str, typed: str = "", width: int = 200
+) -> tuple[int, str]:
+    """Exit code and everything shown when the command line runs on a terminal of its own."""
+    ours, theirs = pty.openpty()
+    environment = {**environment, "TERM": "xterm-256color", "COLUMNS": str(width)}
+    process = subprocess.Popen(
+        [Path(sys.executable).parent / "forebay", *args],
+        env=environment,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    os.write(ours, typed.encode())
+    shown = b""
+    try:
+        while piece := os.read(ours, 65536):
+            shown += piece
+    except OSError:  # the terminal's other end is closed: nothing more comes
+        pass
+    os.close(ours)
+    return process.wait(timeout=30), shown.decode()
+
+
+@pytest.fixture
+def environment(shared_server: Any) -> dict[str, str]:
+    kept: dict[str, str] = dict(shared_server.environment)
+    return kept
+
+
+@pytest.fixture
+def pool(environment: dict[str, str]) -> str:
+    """A pool that exists."""
+    name = f"pool {uuid.uuid4()}"
+    code, shown = on_terminal(environment, "work-pool", "create", name)
+    assert code == 0, shown
+    return name
+
+
+def test_status_is_coloured_on_a_terminal(environment: dict[str, str], pool: str) -> None:
+    code, shown = on_terminal(environment, "work-pool", "inspect", pool)
+
+    assert code == 0
+    assert ESCAPE in shown
+
+
+def test_no_color_is_honoured(environment: dict[str, str], pool: str) -> None:
+    code, shown = on_terminal({**environment, "NO_COLOR": "1"}, "work-pool", "inspect", pool)
+
+    assert code == 0
+    assert pool in shown
+    assert f"{ESCAPE}3" not in shown and f"{ESCAPE}9" not in shown  # neither hue
+
+
+def test_delete_asks_and_goes_on_when_the_answer_is_yes(
+    environment: dict[str, str], pool: str
+) -> None:
+    code, shown = on_terminal(environment, "work-pool", "delete", pool, typed="y\n")
+
+    assert code == 0
+    assert f"Delete the pool '{pool}'" in shown
+    assert "Deleted the pool" in shown
+
+
+def test_delete_that_is_not_agreed_to_changes_nothing(
+    environment: dict[str, str], pool: str
+) -> None:
+    code, shown = on_terminal(environment, "work-pool", "delete", pool, typed="n\n")
+
+    assert code == 1
+    assert "Deleted" not in shown
+    assert on_terminal(environment, "work-pool", "inspect", pool)[0] == 0
+
+
+def test_names_in_brackets_are_shown_as_they_are(environment: dict[str, str]) -> None:
+    name = f"[red]{uuid.uuid4()} :smile:"
+    code, _ = on_terminal(environment, "work-pool", "create", name)
+
+    _, shown = on_terminal(environment, "work-pool", "ls")
+
+    assert code == 0
+    assert name in shown
