@@ -18,7 +18,9 @@ from forebay_server.health import routes as health
 from forebay_server.logs import routes as logs
 from forebay_server.protocol import Gate, install_error_handlers
 from forebay_server.services.foreman import FOREMAN
+from forebay_server.services.late_runs import LATE_RUNS
 from forebay_server.services.loops import Service, run_forever
+from forebay_server.services.rescuer import RESCUER
 from forebay_server.services.scheduler import SCHEDULER
 from forebay_server.settings import ServerSettings
 from forebay_server.slots import routes as slots
@@ -26,7 +28,7 @@ from forebay_server.work_pools import routes as work_pools
 from forebay_server.work_queues import routes as work_queues
 from forebay_server.workers import routes as workers
 
-SERVICES: tuple[Service, ...] = (FOREMAN, SCHEDULER)
+SERVICES: tuple[Service, ...] = (FOREMAN, LATE_RUNS, RESCUER, SCHEDULER)
 
 
 def create_app(settings: ServerSettings) -> FastAPI:

@@ -77,7 +77,10 @@ class FlowRunStateRow(Row, table=True):
     """One state of a run's history; `created` is when it was written."""
 
     __tablename__ = "flow_run_state"
-    __table_args__ = (UniqueConstraint("flow_run_id", "timestamp"),)
+    __table_args__ = (
+        UniqueConstraint("flow_run_id", "timestamp"),
+        Index("ix_flow_run_state_time", "timestamp", "id", "name"),  # replays as events
+    )
 
     flow_run_id: UUID = Field(foreign_key="flow_run.id", ondelete="CASCADE")
     timestamp: datetime = Field(sa_type=UtcDateTime)
