@@ -3,6 +3,7 @@
 from forebay_server.access.tables import TokenRow
 from forebay_server.claims.tables import ClaimRow
 from forebay_server.deployments.tables import DeploymentRow, DeploymentScheduleRow
+from forebay_server.events.tables import EventRow
 from forebay_server.flow_runs.tables import FlowRunRow, FlowRunStateRow
 from forebay_server.flows.tables import FlowRow
 from forebay_server.logs.tables import LogRow
@@ -14,6 +15,7 @@ __all__ = [
     "ClaimRow",
     "DeploymentRow",
     "DeploymentScheduleRow",
+    "EventRow",
     "FlowRow",
     "FlowRunRow",
     "FlowRunStateRow",

@@ -4,15 +4,18 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import orjson
 from sqlalchemy import Connection, Executable, Row, event, func, select
 from sqlalchemy.engine import CursorResult, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from forebay_server.db.broker import Broker, Topic
 from forebay_server.db.columns import now
 from forebay_server.errors import Overloaded
+
+T = TypeVar("T")
 
 MAX_WAITING_WRITERS = 1000  # on SQLite; above that a caller is told to come back
 BUSY_TIMEOUT_SECONDS = 10
@@ -22,9 +25,10 @@ SQLITE_READERS = 4
 class Transaction:
     """One transaction: statements, its time, and what to do once it is committed."""
 
-    def __init__(self, connection: AsyncConnection, dialect: str) -> None:
+    def __init__(self, connection: AsyncConnection, dialect: str, broker: Broker) -> None:
         self.connection = connection
         self.dialect = dialect
+        self._broker = broker
         self._now: datetime | None = None
         self._after_commit: list[Callable[[], None]] = []
 
@@ -60,6 +64,10 @@ class Transaction:
         """Run `action` once the transaction is committed; never when it is rolled back."""
         self._after_commit.append(action)
 
+    def publish(self, topic: Topic[T], notices: Sequence[T]) -> None:
+        """Tell the subscribers of `topic` once the transaction is committed."""
+        self.after_commit(lambda: self._broker.publish(topic, notices))
+
     def committed(self) -> None:
         """Run what waited for the commit."""
         for action in self._after_commit:
@@ -72,6 +80,7 @@ class Database:
     def __init__(self, url: str, *, synchronous: str = "FULL") -> None:
         self.url = make_url(url)
         self.dialect = self.url.get_backend_name()
+        self.broker = Broker()
         self._writers_waiting = 0
         self._write_lock = asyncio.Lock()
         if self.dialect == "sqlite":
@@ -91,7 +100,7 @@ class Database:
     async def read(self) -> AsyncIterator[Transaction]:
         """A transaction that only reads."""
         async with self._reader.connect() as connection:
-            yield Transaction(connection, self.dialect)
+            yield Transaction(connection, self.dialect, self.broker)
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[Transaction]:
@@ -120,7 +129,7 @@ class Database:
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[Transaction]:
         async with self._writer.begin() as connection:
-            transaction = Transaction(connection, self.dialect)
+            transaction = Transaction(connection, self.dialect, self.broker)
             yield transaction
         transaction.committed()
 

@@ -1,0 +1,84 @@
+"""Tells subscribers in this process what was committed. Knows no table.
+
+`Transaction.publish` is the one way in, so that a further way between processes has one place.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+CAPACITY = 5_000  # notices that may wait for one subscriber
+MAX_TAKEN = 200  # of them at once
+
+
+class Lost(Exception):
+    """The subscriber took too slowly, so that notices were dropped."""
+
+
+@dataclass(frozen=True)
+class Topic(Generic[T]):
+    """What notices of one kind are about."""
+
+    name: str
+
+
+class Subscription(Generic[T]):
+    """Notices that wait for one subscriber, in order of their commits."""
+
+    def __init__(self, wants: Callable[[T], bool], capacity: int) -> None:
+        self._wants = wants
+        self._capacity = capacity
+        self._waiting: deque[T] = deque()
+        self._changed = asyncio.Event()
+        self.lost = asyncio.Event()  # set once and for all
+
+    def offer(self, notices: Sequence[T]) -> None:
+        """Keep those that are wanted; when they are too many, drop all and be `lost`."""
+        if self.lost.is_set():
+            return
+        self._waiting.extend(notice for notice in notices if self._wants(notice))
+        if len(self._waiting) > self._capacity:
+            self._waiting.clear()
+            self.lost.set()
+        if self._waiting or self.lost.is_set():
+            self._changed.set()
+
+    async def take(self) -> list[T]:
+        """The notices that wait, at least one, at most `MAX_TAKEN`. Raises `Lost`."""
+        await self._changed.wait()
+        if self.lost.is_set():
+            raise Lost
+        taken = [self._waiting.popleft() for _ in range(min(MAX_TAKEN, len(self._waiting)))]
+        if not self._waiting:
+            self._changed.clear()
+        return taken
+
+
+class Broker:
+    """The subscriptions of this process."""
+
+    def __init__(self) -> None:
+        self._subscriptions: dict[Topic[Any], list[Subscription[Any]]] = {}
+
+    def publish(self, topic: Topic[T], notices: Sequence[T]) -> None:
+        """Offer `notices` to every subscriber of `topic`; never waits for one."""
+        for subscription in self._subscriptions.get(topic, ()):
+            subscription.offer(notices)
+
+    @contextmanager
+    def subscribe(
+        self, topic: Topic[T], wants: Callable[[T], bool], capacity: int = CAPACITY
+    ) -> Iterator[Subscription[T]]:
+        """A subscription to what is published on `topic` from now until the end of the block."""
+        subscription: Subscription[T] = Subscription(wants, capacity)
+        subscriptions = self._subscriptions.setdefault(topic, [])
+        subscriptions.append(subscription)
+        try:
+            yield subscription
+        finally:
+            subscriptions.remove(subscription)

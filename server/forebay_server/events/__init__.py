@@ -1,0 +1,1 @@
+"""Events: what happened to which resource, kept for a while and streamed."""
