@@ -1,11 +1,11 @@
-"""What deployments can be filtered by, each joined with its flow, queue and pool."""
+"""What deployments can be filtered by."""
 
 from collections.abc import Iterator
 from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import Field
-from sqlalchemy import UnaryExpression, or_
+from sqlalchemy import UnaryExpression, and_, exists, or_, true
 
 from forebay.wire.base import MAX_INT, Text
 from forebay_server.db.criteria import (
@@ -72,14 +72,14 @@ class DeploymentFilter(Filter):
     concurrency_limit: LimitCriteria | None = None
 
     def condition(self) -> Condition:
-        """What a deployment must fulfil."""
+        """What a row of deployments must fulfil."""
         return self.joined(self._conditions())
 
     def _conditions(self) -> Iterator[Condition]:
         if self.id is not None:
-            yield from self.id.conditions(deployments.c.id)
+            yield and_(true(), *self.id.conditions(deployments.c.id))
         if self.name is not None:
-            yield from self.name.conditions(deployments.c.name)
+            yield and_(true(), *self.name.conditions(deployments.c.name))
         if self.flow_or_deployment_name is not None:
             yield from self._either_name(self.flow_or_deployment_name.like_)
         if self.paused is not None and self.paused.eq_ is not None:
@@ -87,17 +87,19 @@ class DeploymentFilter(Filter):
         if self.tags is not None:
             yield self.tags.condition(deployments.c.tags)
         if self.work_queue_name is not None and self.work_queue_name.any_ is not None:
-            yield work_queues.c.name.in_(self.work_queue_name.any_)
+            is_own = work_queues.c.id == deployments.c.work_queue_id
+            is_named = work_queues.c.name.in_(self.work_queue_name.any_)
+            yield exists().where(is_own, is_named).correlate(deployments)
         if self.concurrency_limit is not None:
-            yield from self.concurrency_limit.conditions()
+            yield and_(true(), *self.concurrency_limit.conditions())
 
     def _either_name(self, text: str | None) -> Iterator[Condition]:
         if text is not None:
+            is_own = flows.c.id == deployments.c.flow_id
+            is_named = flows.c.name.icontains(text, autoescape=True)
             yield or_(
-                *(
-                    column.icontains(text, autoescape=True)
-                    for column in (deployments.c.name, flows.c.name)
-                )
+                deployments.c.name.icontains(text, autoescape=True),
+                exists().where(is_own, is_named).correlate(deployments),
             )
 
 

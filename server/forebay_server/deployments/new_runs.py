@@ -9,6 +9,7 @@ from forebay.wire.work_pools import AGENT_POOL
 from forebay_server.db.engine import Transaction
 from forebay_server.deployments import rules
 from forebay_server.flow_runs import queries as runs
+from forebay_server.flow_runs.bookkeeping import stored_policy
 from forebay_server.flow_runs.tables import FlowRunRow
 from forebay_server.work_queues import queries as queues
 
@@ -45,7 +46,7 @@ async def create(
         work_queue_name=queue_name,
         parameters=parameters,
         context=body.context,
-        empirical_policy=body.empirical_policy.model_dump(),
+        empirical_policy=stored_policy(body.empirical_policy),
         tags=rules.united(deployment.tags, body.tags),
         labels={**deployment.labels, **(body.labels or {})},
         job_variables=body.job_variables or {},
@@ -59,9 +60,7 @@ async def create(
     else:
         run, is_new = await runs.create_once(db, run, body.state)
         if not is_new:
-            known = await runs.read(db, run.id)
-            assert known is not None  # read in this transaction
-            return known, False
+            return await runs.read(db, run.id), False
     placed = runs.to_wire(
         run, work_pool_id=pool_id, work_pool_name=pool_name, work_queue_name=queue_name
     )

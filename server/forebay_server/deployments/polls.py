@@ -1,6 +1,8 @@
 """Statements about whether anybody polls for a deployment's runs."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from sqlalchemy import or_, update
 
@@ -9,6 +11,13 @@ from forebay_server.db.engine import Transaction
 from forebay_server.deployments.tables import deployments
 
 POLLED_WITHIN = timedelta(seconds=60)  # or nobody serves the deployment
+
+
+async def mark_polled(db: Transaction, ids: Sequence[UUID]) -> None:
+    """Note that somebody asks for the runs of these deployments: they are READY."""
+    statement = update(deployments).where(deployments.c.id.in_(ids))
+    at = await db.now()
+    await db.execute(statement.values(last_polled=at, status=DeploymentStatus.READY))
 
 
 async def mark_unpolled(db: Transaction, at: datetime) -> int:

@@ -1,14 +1,13 @@
 """Statements about deployments. Schedules and the runs made of them have their own modules."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy import Row, Select, case, func, select
 
-from forebay.wire.deployments import Deployment, DeploymentStatus, GlobalConcurrencyLimit
+from forebay.wire.deployments import Deployment, GlobalConcurrencyLimit
 from forebay.wire.schedules import DeploymentSchedule
 from forebay_server.claims.tables import claims
 from forebay_server.db.criteria import Condition
@@ -26,8 +25,6 @@ from forebay_server.flows.tables import flows
 from forebay_server.work_pools.tables import work_pools
 from forebay_server.work_queues.tables import work_queues
 
-POLLED_WITHIN = timedelta(seconds=60)  # or nobody waits for the deployment's runs
-
 _held = (
     select(func.count())
     .select_from(claims.join(flow_runs, flow_runs.c.id == claims.c.flow_run_id))
@@ -42,7 +39,6 @@ def _placed() -> Select[Any]:
         select(
             deployments,
             work_queues.c.name.label("work_queue_name"),
-            work_queues.c.last_polled.label("queue_last_polled"),
             work_pools.c.name.label("work_pool_name"),
             work_pools.c.id.label("work_pool_id"),
             work_pools.c.base_job_template,
@@ -118,38 +114,25 @@ async def count(db: Transaction, condition: Condition) -> int:
     return int(await db.scalar(statement))
 
 
-async def mark_polled(db: Transaction, ids: Sequence[UUID]) -> None:
-    """Remember that somebody asked for runs of these deployments."""
-    at = await db.now()
-    statement = sa.update(deployments).where(deployments.c.id.in_(ids))
-    await db.execute(statement.values(last_polled=at))
-
-
 async def to_wire(db: Transaction, rows: Iterable[Row[Any]]) -> list[Deployment]:
     """Deployments as the API answers them; one statement for the schedules of all."""
     found = list(rows)
     if not found:
         return []
-    at = await db.now()
     of = deployment_schedules.c.deployment_id
     newest_first = (deployment_schedules.c.created.desc(), deployment_schedules.c.id.desc())
     statement = select(deployment_schedules).where(of.in_([row.id for row in found]))
     schedules: dict[UUID, list[DeploymentSchedule]] = {row.id: [] for row in found}
     for schedule in await db.rows(statement.order_by(*newest_first)):
         schedules[schedule.deployment_id].append(DeploymentSchedule.model_validate(schedule))
-    return [_to_wire(row, schedules[row.id], at) for row in found]
+    return [_to_wire(row, schedules[row.id]) for row in found]
 
 
-def _to_wire(row: Row[Any], schedules: list[DeploymentSchedule], at: datetime) -> Deployment:
-    polls = [time for time in (row.last_polled, row.queue_last_polled) if time is not None]
-    last_polled = max(polls, default=None)
-    is_ready = last_polled is not None and last_polled >= at - POLLED_WITHIN
+def _to_wire(row: Row[Any], schedules: list[DeploymentSchedule]) -> Deployment:
     computed = {
         "schedules": schedules,
         "concurrency_limit": None,
         "global_concurrency_limit": _limit(row),
-        "last_polled": last_polled,
-        "status": DeploymentStatus.READY if is_ready else DeploymentStatus.NOT_READY,
     }
     return Deployment.model_validate({**row._mapping, **computed})
 

@@ -1,11 +1,10 @@
 """HTTP of deployments: parse, call, return."""
 
-from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
-from sqlalchemy import and_, true
+from sqlalchemy import and_, exists, true
 
 from forebay.wire.base import Page
 from forebay.wire.deployments import Deployment, DeploymentCreate, DeploymentUpdate
@@ -14,7 +13,9 @@ from forebay_server.deployments import edits, queries
 from forebay_server.deployments.filters import DeploymentFilter, DeploymentSort
 from forebay_server.deployments.run_routes import router as run_router
 from forebay_server.deployments.schedule_routes import router as schedule_router
-from forebay_server.errors import Invalid
+from forebay_server.deployments.tables import deployments
+from forebay_server.flow_runs.filters import FlowRunFilter, TaskRunFilter
+from forebay_server.flow_runs.tables import flow_runs
 from forebay_server.flows.filters import FlowFilter
 from forebay_server.protocol import (
     PathName,
@@ -37,18 +38,20 @@ class DeploymentCriteria(BaseModel):
 
     deployments: DeploymentFilter | None = None
     flows: FlowFilter | None = None
-    flow_runs: dict[str, Any] | None = None
-    task_runs: dict[str, Any] | None = None
+    flow_runs: FlowRunFilter | None = None
+    task_runs: TaskRunFilter | None = None
     work_pools: WorkPoolFilter | None = None
     work_pool_queues: WorkQueueFilter | None = None
 
     def condition(self) -> Condition:
-        """What a deployment must fulfil. Raises `Invalid` for criteria of runs."""
-        for name in ("flow_runs", "task_runs"):
-            if getattr(self, name) is not None:
-                raise Invalid(f"Deployments cannot be filtered by {name}.")
+        """What a deployment, joined with its flow, queue and pool, must fulfil."""
         given = (self.deployments, self.flows, self.work_pools, self.work_pool_queues)
-        return and_(true(), *(each.condition() for each in given if each is not None))
+        conditions = [each.condition() for each in given if each is not None]
+        if self.flow_runs is not None:
+            is_own = flow_runs.c.deployment_id == deployments.c.id
+            has_one = exists().where(is_own, self.flow_runs.condition())
+            conditions.append(has_one.correlate(deployments))
+        return and_(true(), *conditions)
 
 
 class DeploymentQuery(DeploymentCriteria):

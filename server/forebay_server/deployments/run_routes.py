@@ -15,7 +15,7 @@ from forebay.wire.flow_runs import (
     NewRunResults,
     NewRunStatus,
 )
-from forebay_server.deployments import new_runs, queries, scheduled_runs
+from forebay_server.deployments import new_runs, polls, queries, scheduled_runs
 from forebay_server.deployments.recurrence import FIRST_YEAR, LAST_YEAR
 from forebay_server.deployments.scheduled_runs import HORIZON, Horizon
 from forebay_server.errors import Invalid, ServerError
@@ -100,5 +100,5 @@ async def read_due_runs(db: Write, body: DueQuery) -> list[FlowRun]:
     """List the scheduled runs of deployments, the earliest first, and mark them as served."""
     limit = page_limit(body.limit)
     rows = await scheduled_runs.read_due(db, body.deployment_ids, body.scheduled_before, limit)
-    await queries.mark_polled(db, body.deployment_ids)
+    await polls.mark_polled(db, body.deployment_ids)
     return [runs.placed_to_wire(row) for row in rows]

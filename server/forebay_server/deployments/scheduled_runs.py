@@ -10,7 +10,6 @@ import sqlalchemy as sa
 from pydantic import TypeAdapter
 from sqlalchemy import Row, exists, select
 
-from forebay.wire.flow_runs import FlowRunPolicy
 from forebay.wire.schedules import Schedule
 from forebay.wire.states import StateCreate, StateDetails, StateType
 from forebay_server.db.engine import Transaction
@@ -22,7 +21,6 @@ from forebay_server.flow_runs.tables import FlowRunRow, flow_runs
 from forebay_server.work_queues.tables import work_queues
 
 AUTO_TAG = "auto-scheduled"
-MAX_RUNS_A_STATEMENT = 200  # a row has some 40 values, and statements a bound on values
 
 _schedule = TypeAdapter[Schedule](Schedule)
 
@@ -55,11 +53,7 @@ async def create(
     made = [
         run for row in await _active(db, deployment_ids) for run in _runs_of(row, begin, horizon)
     ]
-    new = 0
-    for first in range(0, len(made), MAX_RUNS_A_STATEMENT):
-        part = made[first : first + MAX_RUNS_A_STATEMENT]
-        new += len(await runs.create_many(db, part))
-    return new
+    return len(await runs.create_many(db, made))
 
 
 async def _active(db: Transaction, deployment_ids: Sequence[UUID]) -> Sequence[Row[Any]]:
@@ -111,7 +105,6 @@ def _run(row: Row[Any], date: datetime) -> FlowRunRow:
         work_queue_id=row.deployment_work_queue_id,
         work_queue_name=row.work_queue_name,
         parameters={**row.deployment_parameters, **row.parameters},
-        empirical_policy=FlowRunPolicy().model_dump(),
         tags=united([AUTO_TAG], row.deployment_tags),
         labels=row.deployment_labels,
         infrastructure_document_id=row.infrastructure_document_id,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import UnaryExpression, column, exists, table
+from sqlalchemy import UnaryExpression, and_, column, exists, table, true
 
 from forebay_server.db.criteria import (
     Condition,
@@ -41,13 +41,13 @@ class FlowFilter(Filter):
 
     def _conditions(self) -> Iterator[Condition]:
         if self.id is not None:
-            yield from self.id.conditions(flows.c.id)
+            yield and_(true(), *self.id.conditions(flows.c.id))
         if self.name is not None:
-            yield from self.name.conditions(flows.c.name)
+            yield and_(true(), *self.name.conditions(flows.c.name))
         if self.tags is not None:
             yield self.tags.condition(flows.c.tags)
         if self.deployment is not None and self.deployment.is_null_ is not None:
-            has_one = exists().where(_deployments.c.flow_id == flows.c.id)
+            has_one = exists().where(_deployments.c.flow_id == flows.c.id).correlate(flows)
             yield ~has_one if self.deployment.is_null_ else has_one
 
 

@@ -8,10 +8,11 @@ import sqlalchemy as sa
 from sqlalchemy import Row, func, select
 
 from forebay.wire.flows import FlowCreate, FlowUpdate
+from forebay_server.db.criteria import Condition
 from forebay_server.db.engine import Transaction
 from forebay_server.db.inserts import insert_new
 from forebay_server.errors import NotFound
-from forebay_server.flows.filters import FlowFilter, FlowSort
+from forebay_server.flows.filters import FlowSort
 from forebay_server.flows.tables import FlowRow, flows
 
 
@@ -40,16 +41,16 @@ async def read_by_name(db: Transaction, name: str) -> Row[Any]:
 
 
 async def filter(
-    db: Transaction, criteria: FlowFilter, sort: FlowSort, limit: int, offset: int
+    db: Transaction, condition: Condition, sort: FlowSort, limit: int, offset: int
 ) -> Sequence[Row[Any]]:
-    """Flows that fulfil `criteria`, in a total order."""
-    statement = select(flows).where(criteria.condition()).order_by(*sort.columns())
+    """Flows that fulfil `condition`, in a total order."""
+    statement = select(flows).where(condition).order_by(*sort.columns())
     return await db.rows(statement.limit(limit).offset(offset))
 
 
-async def count(db: Transaction, criteria: FlowFilter) -> int:
-    """How many flows fulfil `criteria`."""
-    statement = select(func.count()).select_from(flows).where(criteria.condition())
+async def count(db: Transaction, condition: Condition) -> int:
+    """How many flows fulfil `condition`."""
+    statement = select(func.count()).select_from(flows).where(condition)
     return int(await db.scalar(statement))
 
 

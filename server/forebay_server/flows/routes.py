@@ -1,17 +1,23 @@
 """HTTP of flows: parse, call, return."""
 
-from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
+from sqlalchemy import and_, exists, true
 
 from forebay.wire.base import Page
 from forebay.wire.flows import Flow, FlowCreate, FlowUpdate
-from forebay_server.errors import Invalid
+from forebay_server.db.criteria import Condition
+from forebay_server.deployments.filters import DeploymentFilter
+from forebay_server.deployments.tables import deployments
+from forebay_server.flow_runs.filters import FlowRunFilter, TaskRunFilter
+from forebay_server.flow_runs.tables import flow_runs
 from forebay_server.flows import queries
 from forebay_server.flows.filters import FlowFilter, FlowSort
+from forebay_server.flows.tables import flows
 from forebay_server.protocol import (
+    PathName,
     Read,
     Route,
     Write,
@@ -20,25 +26,45 @@ from forebay_server.protocol import (
     page_of,
     page_offset,
 )
+from forebay_server.work_pools.filters import WorkPoolFilter
+from forebay_server.work_pools.tables import work_pools
+from forebay_server.work_queues.tables import work_queues
 
 router = APIRouter(prefix="/flows", tags=["Flows"], route_class=Route)
 
 
 class FlowCriteria(BaseModel):
-    """Which flows. Criteria of other objects must be null: flows know none of them."""
+    """Which flows, by their own fields and those of their runs and deployments."""
 
     flows: FlowFilter | None = None
-    flow_runs: dict[str, Any] | None = None
-    task_runs: dict[str, Any] | None = None
-    deployments: dict[str, Any] | None = None
-    work_pools: dict[str, Any] | None = None
+    flow_runs: FlowRunFilter | None = None
+    task_runs: TaskRunFilter | None = None
+    deployments: DeploymentFilter | None = None
+    work_pools: WorkPoolFilter | None = None
 
-    def filter(self) -> FlowFilter:
-        """The criteria of flows. Raises `Invalid` where others are given."""
-        for name in ("flow_runs", "task_runs", "deployments", "work_pools"):
-            if getattr(self, name) is not None:
-                raise Invalid(f"Flows cannot be filtered by {name}.")
-        return self.flows or FlowFilter()
+    def condition(self) -> Condition:
+        """What a row of flows must fulfil."""
+        conditions: list[Condition] = [true()]
+        if self.flows is not None:
+            conditions.append(self.flows.condition())
+        if self.flow_runs is not None:
+            is_own = flow_runs.c.flow_id == flows.c.id
+            conditions.append(_any(is_own, self.flow_runs.condition()))
+        if self.deployments is not None:
+            is_own = deployments.c.flow_id == flows.c.id
+            conditions.append(_any(is_own, self.deployments.condition()))
+        if self.work_pools is not None:
+            is_own = deployments.c.flow_id == flows.c.id
+            is_placed = (
+                work_queues.c.id == deployments.c.work_queue_id,
+                work_pools.c.id == work_queues.c.work_pool_id,
+            )
+            conditions.append(_any(is_own, *is_placed, self.work_pools.condition()))
+        return and_(*conditions)
+
+
+def _any(*conditions: Condition) -> Condition:
+    return exists().where(*conditions).correlate(flows)
 
 
 class FlowQuery(FlowCriteria):
@@ -72,7 +98,7 @@ async def read_flow(id: UUID, db: Read) -> Flow:
 
 
 @router.get("/name/{name}")
-async def read_flow_by_name(name: str, db: Read) -> Flow:
+async def read_flow_by_name(name: PathName, db: Read) -> Flow:
     """Read a flow by name."""
     return Flow.model_validate(await queries.read_by_name(db, name))
 
@@ -83,7 +109,7 @@ async def filter_flows(db: Read, body: FlowQuery | None = None) -> list[Flow]:
     query = body or FlowQuery()
     rows = await queries.filter(
         db,
-        query.filter(),
+        query.condition(),
         query.sort or FlowSort.NAME_ASC,
         page_limit(query.limit),
         page_offset(query.offset),
@@ -94,18 +120,18 @@ async def filter_flows(db: Read, body: FlowQuery | None = None) -> list[Flow]:
 @router.post("/count")
 async def count_flows(db: Read, body: FlowCriteria | None = None) -> int:
     """How many flows fulfil all criteria."""
-    return await queries.count(db, (body or FlowCriteria()).filter())
+    return await queries.count(db, (body or FlowCriteria()).condition())
 
 
 @router.post("/paginate")
 async def paginate_flows(db: Read, body: FlowPageQuery | None = None) -> Page[Flow]:
     """One page of the flows that fulfil all criteria."""
     query = body or FlowPageQuery()
-    criteria, limit = query.filter(), page_limit(query.limit)
+    condition, limit = query.condition(), page_limit(query.limit)
     page, offset = page_number(query.page, limit)
-    rows = await queries.filter(db, criteria, query.sort or FlowSort.NAME_ASC, limit, offset)
+    rows = await queries.filter(db, condition, query.sort or FlowSort.NAME_ASC, limit, offset)
     found = [Flow.model_validate(row) for row in rows]
-    return page_of(found, await queries.count(db, criteria), limit, page)
+    return page_of(found, await queries.count(db, condition), limit, page)
 
 
 @router.patch("/{id:uuid}", status_code=204)

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import Field
-from sqlalchemy import ColumnElement, UnaryExpression, or_
+from sqlalchemy import ColumnElement, UnaryExpression, and_, or_, true
 
 from forebay.wire.base import MAX_INT, Text
 from forebay_server.db.criteria import (
@@ -27,6 +27,13 @@ class LevelCriteria(Criteria):
 
     ge_: _Bound | None = None
     le_: _Bound | None = None
+
+    def conditions(self, column: ColumnElement[Any]) -> Iterator[Condition]:
+        """What `column` must fulfil."""
+        if self.ge_ is not None:
+            yield column >= self.ge_
+        if self.le_ is not None:
+            yield column <= self.le_
 
 
 class RunCriteria(Criteria):
@@ -87,18 +94,16 @@ class LogFilter(Filter):
         return self.joined(self._conditions())
 
     def _conditions(self) -> Iterator[Condition]:
-        if self.level is not None and self.level.ge_ is not None:
-            yield logs.c.level >= self.level.ge_
-        if self.level is not None and self.level.le_ is not None:
-            yield logs.c.level <= self.level.le_
+        if self.level is not None:
+            yield and_(true(), *self.level.conditions(logs.c.level))
         if self.timestamp is not None:
-            yield from self.timestamp.conditions(logs.c.timestamp)
+            yield and_(true(), *self.timestamp.conditions(logs.c.timestamp))
         if self.flow_run_id is not None:
-            yield from self.flow_run_id.conditions(logs.c.flow_run_id)
+            yield and_(true(), *self.flow_run_id.conditions(logs.c.flow_run_id))
         if self.task_run_id is not None:
-            yield from self.task_run_id.conditions(logs.c.task_run_id)
+            yield and_(true(), *self.task_run_id.conditions(logs.c.task_run_id))
         if self.text is not None:
-            yield from self.text.conditions()
+            yield and_(true(), *self.text.conditions())
 
 
 class LogSort(StrEnum):

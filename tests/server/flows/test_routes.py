@@ -123,7 +123,6 @@ async def test_flows_are_ordered_and_cut_into_pages(api: httpx.AsyncClient) -> N
         ("/flows/filter", {"limit": 201}),
         ("/flows/filter", {"offset": -1}),
         ("/flows/filter", {"flows": {"bogus": {}}}),
-        ("/flows/filter", {"deployments": {"name": {"any_": ["d"]}}}),
         ("/flows/filter", {"sort": "COLOUR_ASC"}),
         ("/flows/paginate", {"page": 0}),
     ],
