@@ -25,9 +25,10 @@ MISSED_HEARTBEATS = 3  # after which a worker is taken for dead
 
 @dataclass(frozen=True)
 class LiveWorker:
-    """Who sent a heartbeat, and how long the leases of its claims last from now on."""
+    """Whose heartbeat arrived, and how long the leases of its claims last from now on."""
 
-    id: UUID
+    work_pool_id: UUID
+    name: str
     lease_seconds: int
 
 
@@ -67,7 +68,6 @@ async def record_heartbeat(
             "status": sent.status,
         },
     ).returning(
-        workers.c.id,
         workers.c.work_pool_id,
         workers.c.heartbeat_interval_seconds,
         pool_status.scalar_subquery().label("pool_status"),
@@ -78,7 +78,7 @@ async def record_heartbeat(
     if found.pool_status == WorkPoolStatus.NOT_READY:
         await pools.mark_ready(db, found.work_pool_id)
     announced = found.heartbeat_interval_seconds or DEFAULT_INTERVAL_SECONDS
-    return LiveWorker(found.id, MISSED_HEARTBEATS * announced)
+    return LiveWorker(found.work_pool_id, heartbeat.name, MISSED_HEARTBEATS * announced)
 
 
 async def filter(

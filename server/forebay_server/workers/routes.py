@@ -4,6 +4,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from forebay.wire.work_pools import Worker, WorkerHeartbeat
+from forebay_server.claims import queries as claims
 from forebay_server.protocol import PathName, Read, Route, Write, page_limit, page_offset
 from forebay_server.workers import queries
 from forebay_server.workers.filters import WorkerFilter
@@ -21,8 +22,9 @@ class WorkerQuery(BaseModel):
 
 @router.post("/heartbeat", status_code=204)
 async def record_heartbeat(pool: PathName, body: WorkerHeartbeat, db: Write) -> None:
-    """Tell that a worker is alive; this makes it known."""
-    await queries.record_heartbeat(db, pool, body)
+    """Tell that a worker is alive: it is known from now on, and keeps the runs that it holds."""
+    worker = await queries.record_heartbeat(db, pool, body)
+    await claims.renew(db, worker.work_pool_id, worker.name, worker.lease_seconds)
 
 
 @router.post("/filter")

@@ -59,9 +59,14 @@ async def a_run(
 
 
 async def a_claim(
-    database: Database, pool_id: UUID, queue_id: UUID, *, is_live: bool = True
+    database: Database,
+    pool_id: UUID,
+    queue_id: UUID,
+    *,
+    is_live: bool = True,
+    worker: str | None = None,
 ) -> UUID:
-    """Store a claim of a running run."""
+    """Store a claim, of 90 seconds, of a running run; return the run's id."""
     run_id = await a_run(database, queue_id, state_type="RUNNING", state_name="Running")
     async with database.write() as db:
         at = await db.now()
@@ -74,6 +79,7 @@ async def a_claim(
             "work_queue_id": queue_id,
             "epoch": 1,
             "holder": "h",
+            "worker_name": worker,
             "lease_seconds": 90,
             "expires_at": at + timedelta(seconds=90),
             "ended_at": None if is_live else at,

@@ -9,13 +9,14 @@ import pytest
 from sqlalchemy import Table, insert, select, update
 
 from forebay.wire.work_pools import WorkerHeartbeat
+from forebay_server.claims.tables import claims
 from forebay_server.db.engine import Database
 from forebay_server.deployments.tables import DeploymentRow, deployments
 from forebay_server.services.foreman import FOREMAN
 from forebay_server.work_queues.tables import work_queues
 from forebay_server.workers import queries
 from forebay_server.workers.tables import workers
-from tests.server.work_pools.builders import a_pool
+from tests.server.work_pools.builders import a_claim, a_pool
 
 
 async def beat(api: httpx.AsyncClient, **body: Any) -> int:
@@ -108,6 +109,27 @@ async def test_heartbeat_is_one_statement_once_the_pool_is_ready(
 
     assert counts == [2, 1]
     assert worker.lease_seconds == 30
+
+
+async def test_heartbeat_renews_the_leases_of_that_worker_only(
+    api: httpx.AsyncClient, database: Database
+) -> None:
+    pool = await a_pool(api, "p")
+    pool_id, queue_id = UUID(pool["id"]), UUID(pool["default_queue_id"])
+    mine = await a_claim(database, pool_id, queue_id, worker="w")
+    ended = await a_claim(database, pool_id, queue_id, worker="w", is_live=False)
+    other = await a_claim(database, pool_id, queue_id, worker="v")
+    await age(database, claims, "expires_at", 60)
+
+    await beat(api, name="w", heartbeat_interval_seconds=30)
+
+    async with database.read() as db:
+        at = await db.now()
+        rows = await db.rows(select(claims.c.flow_run_id, claims.c.expires_at))
+    left = {row.flow_run_id: (row.expires_at - at).total_seconds() for row in rows}
+    assert 80 < left[mine] <= 90
+    assert left[ended] < 0
+    assert left[other] < 0
 
 
 async def test_workers_are_listed_by_status_the_latest_first(api: httpx.AsyncClient) -> None:
