@@ -1,6 +1,6 @@
 """The least that a Terraform provider in Python can be: grpcio, and protobuf written by hand.
 
-It plans one type, `bare_pool`, and does nothing else. What a real provider costs beyond it is
+It keeps one type, `bare_pool`, in the state alone and does nothing else. What a real provider costs beyond it is
 that provider's own; `provider_start.py` measures that. Like any plain provider it makes a
 certificate at every start.
 """
@@ -77,11 +77,34 @@ def schema(_request: bytes) -> bytes:
     return field(1, field(2, b"")) + field(2, types) + field(6, capabilities)
 
 
+def value(message: bytes) -> dict[str, object] | None:
+    """The object in a DynamicValue; what is unknown in it is None."""
+    found: dict[str, object] | None = ormsgpack.unpackb(
+        fields(message)[1], ext_hook=lambda _code, _data: None
+    )
+    return found
+
+
+def upgrade(request: bytes) -> bytes:
+    stored = fields(fields(request)[3])[1]
+    return field(1, field(2, stored))  # as JSON, as it came
+
+
+def read(request: bytes) -> bytes:
+    return field(1, fields(request)[2])
+
+
 def plan(request: bytes) -> bytes:
     asked = fields(request)
-    proposed = ormsgpack.unpackb(fields(asked[3])[1], ext_hook=lambda _code, _data: None)
-    planned = {**proposed, "id": ormsgpack.Ext(0, b"\0")}
+    if value(asked[2]) is not None:
+        return field(1, asked[3])
+    planned = {**(value(asked[3]) or {}), "id": ormsgpack.Ext(0, b"\0")}
     return field(1, field(1, ormsgpack.packb(planned)))
+
+
+def apply(request: bytes) -> bytes:
+    made = {**(value(fields(request)[3]) or {}), "id": "1"}
+    return field(1, field(1, ormsgpack.packb(made)))
 
 
 def nothing(_request: bytes) -> bytes:
@@ -93,7 +116,10 @@ RPCS = {
     "ValidateProviderConfig": nothing,
     "ConfigureProvider": nothing,
     "ValidateResourceConfig": nothing,
+    "UpgradeResourceState": upgrade,
+    "ReadResource": read,
     "PlanResourceChange": plan,
+    "ApplyResourceChange": apply,
 }
 
 

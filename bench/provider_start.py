@@ -3,7 +3,9 @@
     python bench/provider_start.py [--rounds 10]
 
 Both are run in turns, so that a busy machine slows both. CPU is the user and system time of
-Terraform and everything that it starts. The plan creates a pool, for which no server is asked.
+Terraform and everything that it starts, without the server's. Two plans are measured: of a pool
+to create, for which no server is asked, and of a pool that exists and has not changed, which is
+read from a server. The bare provider asks no server in either.
 """
 
 import argparse
@@ -16,6 +18,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from forebay_provider import installation
@@ -56,20 +60,59 @@ def install_bare(mirror: Path) -> None:
     script.chmod(0o755)
 
 
+@contextmanager
+def server(environment: dict[str, str]) -> Iterator[None]:
+    """A Forebay server; its address and token are put into `environment`."""
+    program = Path(sys.executable).with_name("forebay")
+    process = subprocess.Popen(
+        [program, "server", "start", "--port", "0", "--no-services", "--no-auth"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    environment["FOREBAY_API_URL"] = process.stdout.readline().split()[-1]
+    yield
+    process.terminate()
+    process.communicate()
+
+
+def terraform(work: Path, environment: dict[str, str], *arguments: str) -> None:
+    command = ["terraform", *arguments, "-input=false"]
+    subprocess.run(command, cwd=work, env=environment, check=True, capture_output=True)
+
+
 def measure(work: Path, environment: dict[str, str]) -> tuple[float, float]:
     """CPU and wall seconds of one plan."""
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    command = ["terraform", "plan", "-refresh=false", "-input=false"]
-    subprocess.run(command, cwd=work, env=environment, check=True, capture_output=True)
+    terraform(work, environment, "plan")
     after, wall = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter() - start
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, wall
+
+
+def compare(title: str, works: dict[str, Path], environment: dict[str, str], rounds: int) -> None:
+    """Measure both in turns and print medians and their ratio."""
+    figures: dict[str, list[tuple[float, float]]] = {name: [] for name in works}
+    for work in works.values():
+        measure(work, environment)  # writes bytecode and keeps the certificate
+    for _ in range(rounds):
+        for name, work in works.items():
+            figures[name].append(measure(work, environment))
+    print(f"{title} (median of {rounds})")
+    medians = {}
+    for name, runs in figures.items():
+        cpu, wall = (statistics.median(column) for column in zip(*runs, strict=True))
+        medians[name] = cpu, wall
+        print(f"  {name:8} {cpu:.3f} s CPU  {wall:.3f} s wall")
+    (cpu, wall), (bare_cpu, bare_wall) = medians["forebay"], medians["bare"]
+    target = f"target: at most {TARGET_RATIO} CPU"
+    print(f"  {'ratio':8} {cpu / bare_cpu:.2f} CPU     {wall / bare_wall:.2f} wall    ({target})")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=10)
     rounds = parser.parse_args().rounds
-    figures: dict[str, list[tuple[float, float]]] = {name: [] for name in SOURCES}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         install_bare(folder / "mirror")
@@ -85,20 +128,11 @@ def main() -> None:
             "FOREBAY_HOME": str(folder / "home"),
         }
         works = {name: prepare(folder, name, environment) for name in SOURCES}
-        for work in works.values():
-            measure(work, environment)  # writes bytecode and keeps the certificate
-        for _ in range(rounds):
-            for name, work in works.items():
-                figures[name].append(measure(work, environment))
-    medians = {}
-    for name, runs in figures.items():
-        cpu, wall = (statistics.median(column) for column in zip(*runs, strict=True))
-        medians[name] = cpu, wall
-        print(f"{name:8} {cpu:.3f} s CPU  {wall:.3f} s wall  (median of {rounds})")
-    cpu, wall = (
-        ours / bare for ours, bare in zip(medians["forebay"], medians["bare"], strict=True)
-    )
-    print(f"{'ratio':8} {cpu:.2f} CPU     {wall:.2f} wall    (target: at most {TARGET_RATIO} CPU)")
+        compare("plan of a pool to create", works, environment, rounds)
+        with server(environment):
+            for work in works.values():
+                terraform(work, environment, "apply", "-auto-approve")
+            compare("plan of a pool that has not changed", works, environment, rounds)
 
 
 main()

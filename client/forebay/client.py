@@ -34,6 +34,9 @@ class _Transport:
 
     def __init__(self, settings: ClientSettings, user_agent: str) -> None:
         self.settings = settings
+        # Reading the system's certificates costs a short-lived process more than its requests,
+        # and redirects are not followed, so a plain address never leads to TLS.
+        self.uses_tls = settings.api_url.startswith("https://")
         self.headers = {"accept": "application/json", "user-agent": user_agent}
         if settings.api_key:
             self.headers["authorization"] = f"Bearer {settings.api_key}"
@@ -98,7 +101,9 @@ class Client(_Transport):
 
     def __init__(self, settings: ClientSettings, user_agent: str = f"forebay/{__version__}"):
         super().__init__(settings, user_agent)
-        self._http = httpx.Client(headers=self.headers, timeout=settings.timeout_seconds)
+        self._http = httpx.Client(
+            headers=self.headers, timeout=settings.timeout_seconds, verify=self.uses_tls
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -133,7 +138,9 @@ class AsyncClient(_Transport):
 
     def __init__(self, settings: ClientSettings, user_agent: str = f"forebay/{__version__}"):
         super().__init__(settings, user_agent)
-        self._http = httpx.AsyncClient(headers=self.headers, timeout=settings.timeout_seconds)
+        self._http = httpx.AsyncClient(
+            headers=self.headers, timeout=settings.timeout_seconds, verify=self.uses_tls
+        )
 
     async def __aenter__(self) -> Self:
         return self
