@@ -103,8 +103,8 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 lock: ## resolve the dependencies anew into requirements.lock
 	@$(COMPILE) --upgrade -o requirements.lock
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock" \
-	  tests/peers/prefect.in -o tests/peers/prefect.lock
+	  --no-emit-index-url --no-emit-find-links --no-annotate --no-strip-extras \
+	  --custom-compile-command "make lock" tests/peers/prefect.in -o tests/peers/prefect.lock
 
 lock-check: ## fail when requirements.lock does not fit pyproject.toml
 	@copy=$$(mktemp) && trap 'rm -f "$$copy"' EXIT && cp requirements.lock "$$copy" && \
@@ -112,3 +112,9 @@ lock-check: ## fail when requirements.lock does not fit pyproject.toml
 
 clean: ## remove what the targets above made
 	rm -rf .venv .venv-protos .venv-prefect .dev .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+
+docs: setup ## write the registry pages from the provider's declarations and examples
+	@$(BIN)/python -m forebay_provider.docs
+
+docs-check: setup ## fail when a registry page is stale
+	@$(BIN)/python -m forebay_provider.docs --check
