@@ -29,9 +29,9 @@ endif
 # versions of libraries that the server uses too, hence an environment of its own.
 PREFECT_VENV := .venv-prefect
 
-$(PREFECT_VENV)/.installed: tests/peers/prefect.lock
+$(PREFECT_VENV)/.installed: tests/peers/prefect.lock | setup
 	@test -x $(PREFECT_VENV)/bin/python || $(PYTHON) -m venv $(PREFECT_VENV)
-	$(PREFECT_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	$(BIN)/uv pip install --quiet --python $(PREFECT_VENV)/bin/python --require-hashes -r $<
 	@touch $@
 
 peers: $(PREFECT_VENV)/.installed ## make the environment of the real Prefect
@@ -103,7 +103,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 lock: ## resolve the dependencies anew into requirements.lock
 	@$(COMPILE) --upgrade -o requirements.lock
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --no-emit-find-links --no-annotate --no-strip-extras \
+	  --no-emit-index-url --no-emit-find-links --no-annotate \
 	  --custom-compile-command "make lock" tests/peers/prefect.in -o tests/peers/prefect.lock
 
 lock-check: ## fail when requirements.lock does not fit pyproject.toml
