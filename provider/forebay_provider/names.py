@@ -37,7 +37,8 @@ def name_taken(type_name: str, name: str, id: UUID, import_id: str) -> Conflict:
     label = re.sub(r"\W+", "_", name)
     message = (
         f'"{name}" exists already, with the id {id}, and was not made by this resource. Choose '
-        "another name, or import it (put in the address of your resource block):\n\n"
-        f"  terraform import {type_name}.{label} {shlex.quote(import_id)}\n"
+        "another name, or take it over:\n\n"
+        f"  terraform import {type_name}.{label} {shlex.quote(import_id)}\n\n"
+        "where your resource block may have another address."
     )
     return Conflict(message, problems=(FieldProblem(("name",), message),))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from forebay.errors import ApiError, FieldProblem, ForebayError
+from forebay.errors import ApiError, FieldProblem, ForebayError, Unauthorized, Unreachable
 from forebay_provider.framework.declarations import declaration
 from forebay_provider.framework.diagnostics import Diagnostic, Failure, Path
 from forebay_provider.framework.resource import Incomplete
@@ -48,7 +48,7 @@ def of_any(error: Exception) -> tuple[Diagnostic, ...]:
 def diagnostics(error: ForebayError, summary: str, model: type[Any]) -> list[Diagnostic]:
     """One diagnostic per problem that the API named, or one for the error as a whole."""
     if not isinstance(error, ApiError) or not error.problems:
-        return [Diagnostic(summary, _sentence(str(error)))]
+        return [Diagnostic(summary, _sentence(str(error)) + _hint(error))]
     return [_problem(problem, summary, model) for problem in error.problems]
 
 
@@ -65,6 +65,12 @@ def _locate(path: tuple[str | int, ...], model: type[Any]) -> tuple[Path, Path]:
     if not path or path[0] not in by_wire:
         return (), path
     return (by_wire[str(path[0])].name,), path[1:]
+
+
+def _hint(error: ForebayError) -> str:
+    """Where Terraform sets what the client's text says to set in the environment."""
+    argument = {Unreachable: "endpoint", Unauthorized: "api_key"}.get(type(error))
+    return f" The provider block's {argument} comes before the environment." if argument else ""
 
 
 def _sentence(text: str) -> str:

@@ -233,7 +233,7 @@ def test_taken_name_names_the_pool_and_the_import_command(
     assert pool.state is None
     assert found.attribute.steps[0].attribute_name == "name"
     assert made["id"] in found.detail
-    assert "terraform import forebay_work_pool.data_team 'data team'" in found.detail
+    assert "  terraform import forebay_work_pool.data_team 'data team'\n" in found.detail
 
 
 def test_pool_deleted_outside_is_gone_and_deleting_it_again_is_no_error(
@@ -319,7 +319,7 @@ def test_refused_queues_say_why(core: Callable[..., Core], api: httpx.Client) ->
 
     assert no_pool.attribute.steps[0].attribute_name == "work_pool_name"
     assert 'no work pool "nowhere"' in no_pool.detail
-    assert "terraform import forebay_work_queue.default etl/default" in taken.detail
+    assert "  terraform import forebay_work_queue.default etl/default\n" in taken.detail
 
 
 def test_default_queue_cannot_be_destroyed_and_stays_in_state(
@@ -343,6 +343,7 @@ def test_wrong_token_says_what_to_set(call: Any, server: RunningServer) -> None:
 
     assert pool.state is None
     assert "refused the credentials" in found.detail
+    assert "provider block's api_key" in found.detail
     assert "wrong" not in found.detail
 
 

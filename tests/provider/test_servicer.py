@@ -288,6 +288,7 @@ def test_server_that_does_not_answer_is_an_error_with_the_next_step(call: Any) -
 
     assert "127.0.0.1:9" in answer.diagnostics[0].detail
     assert "forebay server start" in answer.diagnostics[0].detail
+    assert "provider block's endpoint" in answer.diagnostics[0].detail
 
 
 def test_stopped_provider_sends_nothing_more(call: Any) -> None:
