@@ -382,6 +382,23 @@ def test_watched_run_that_fails_fails_the_command_and_gives_the_reason(
     assert "ended FAILED: the disk is full" in ended.stderr
 
 
+def test_states_between_two_looks_are_shown_in_their_order_among_the_lines(
+    run: Run, deployment: Deployment, client: Client
+) -> None:
+    made = start(client, deployment)
+    propose(client, made.id, StateType.PENDING)
+    propose(client, made.id, StateType.RUNNING)
+    write(client, made.id, "hello there")
+    propose(client, made.id, StateType.COMPLETED)
+
+    ended = run("flow-run", "watch", made.id)
+
+    told = [line.split(maxsplit=1)[1] for line in ended.stdout.splitlines()]
+    assert [text.split()[-1] for text in told] == [
+        *("Scheduled", "Pending", "Running", "there", "Completed")
+    ]
+
+
 def test_line_that_comes_after_the_last_state_is_printed(
     run: Run, deployment: Deployment, client: Client, shared_server: Any
 ) -> None:
@@ -390,7 +407,7 @@ def test_line_that_comes_after_the_last_state_is_printed(
         propose(client, made.id, state)
     process = watch(shared_server, made.id)
     assert process.stdout is not None
-    completed = process.stdout.readline()
+    completed = [process.stdout.readline() for _ in range(4)][-1]
 
     write(client, made.id, "the last words")
     rest, _ = process.communicate(timeout=30)

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 from forebay.calls import Call, call
 from forebay.wire.flow_runs import FlowRun, FlowRunCreate, FlowRunUpdate, Labels
-from forebay.wire.states import StateCreate, StateType, Verdict
+from forebay.wire.states import State, StateCreate, StateType, Verdict
 
 CLAIM_HEADER = "X-Forebay-Claim"  # "<run>:<epoch>": under which claim something is proposed
 WORKER_HEADER = "X-Forebay-Worker"  # name of the worker whose heartbeats renew the claim
@@ -30,6 +30,11 @@ def create(body: FlowRunCreate) -> Call[FlowRun]:
 def read(id: UUID) -> Call[FlowRun]:
     """One run with its state."""
     return call("GET", f"/flow_runs/{id}", FlowRun)
+
+
+def states(id: UUID) -> Call[list[State]]:
+    """Every state that the run has had, by time; none for a run that does not exist."""
+    return call("GET", f"/flow_run_states/?flow_run_id={id}", list[State])
 
 
 def filter(

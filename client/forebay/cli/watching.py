@@ -4,6 +4,8 @@ import logging
 import shlex
 import time
 from collections.abc import Iterator
+from datetime import datetime
+from operator import itemgetter
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -18,10 +20,11 @@ if TYPE_CHECKING:
     from forebay.client import Client
     from forebay.wire.flow_runs import FlowRun
     from forebay.wire.logs import Log
+    from forebay.wire.states import State
 
 INTERVAL_SECONDS = 0.5
 # A worker sends the last lines after the state that they led to.
-LAST_LINES_SECONDS = 2.0
+LAST_LINES_SECONDS = 1.5
 # After so long in the queue a watcher deserves to know why.
 PATIENCE_SECONDS = 3.0
 # Lines of different processes may be stored out of order, so the newest are read again.
@@ -51,6 +54,23 @@ class LogReader:
             offset += len(page)
 
 
+class StateReader:
+    """Reads a run's history and gives each state once, also those between two looks."""
+
+    def __init__(self, client: "Client") -> None:
+        self._client = client
+        self._seen: set[UUID] = set()
+
+    def unread(self, run: "FlowRun") -> "Iterator[State]":
+        """The states that came since the last time, by time, up to the one that `run` has."""
+        if run.state is None or run.state.id in self._seen:
+            return
+        for state in self._client.send(flow_runs.states(run.id)):
+            if state.id not in self._seen:
+                self._seen.add(state.id)
+                yield state
+
+
 def watch_run(
     client: "Client", run_id: UUID, output: Output, *, timeout_seconds: float | None = None
 ) -> None:
@@ -58,19 +78,17 @@ def watch_run(
 
     Raises `RunFailed` unless it ends COMPLETED within `timeout_seconds`.
     """
-    reader = LogReader(client, run_id)
-    shown: UUID | None = None
+    lines, states = LogReader(client, run_id), StateReader(client)
     begun = time.monotonic()
     is_explained = False
     while True:
         with advice(NotFound, "`forebay flow-run ls` lists the runs."):
             run = client.send(flow_runs.read(run_id))
         waited = time.monotonic() - begun
-        for line in reader.unread():
-            say(format_line(line), output)
-        if run.state_id != shown:
-            shown = run.state_id
-            say(_format_state(run), output)
+        news = [(state.timestamp, format_state(state)) for state in states.unread(run)]
+        news += [(line.timestamp, format_line(line)) for line in lines.unread()]
+        for _, text in sorted(news, key=itemgetter(0)):
+            say(text, output)
         if run.state_type in TERMINAL:
             break
         if timeout_seconds is not None and waited >= timeout_seconds:
@@ -83,7 +101,8 @@ def watch_run(
             if reason := _why_waiting(client, run):
                 say(reason, output)
         time.sleep(INTERVAL_SECONDS)
-    _print_last_lines(reader, output)
+    for line in _last_lines(lines):
+        say(format_line(line), output)
     if output is Output.JSON:
         print_json(run)
     if run.state_type is not StateType.COMPLETED:
@@ -105,13 +124,17 @@ def follow_lines(client: "Client", run_id: UUID) -> "Iterator[Log]":
 
 def format_line(line: "Log") -> str:
     """One line as people read it, its time in the local zone."""
-    moment = line.timestamp.astimezone().strftime("%H:%M:%S.%f")[:-3]
-    return f"{moment}  {logging.getLevelName(line.level):<8}  {line.message}"
+    return f"{_clock(line.timestamp)}  {logging.getLevelName(line.level):<8}  {line.message}"
 
 
-def _print_last_lines(reader: LogReader, output: Output) -> None:
-    for line in _last_lines(reader):
-        say(format_line(line), output)
+def format_state(state: "State") -> str:
+    """One state as people read it, its time in the local zone."""
+    message = f"  {state.message}" if state.message else ""
+    return f"{_clock(state.timestamp)}  {coloured(state.name or state.type, state.type)}{message}"
+
+
+def _clock(moment: datetime) -> str:
+    return moment.astimezone().strftime("%H:%M:%S.%f")[:-3]
 
 
 def _last_lines(reader: LogReader) -> "Iterator[Log]":
@@ -119,12 +142,6 @@ def _last_lines(reader: LogReader) -> "Iterator[Log]":
     while time.monotonic() < deadline:
         time.sleep(INTERVAL_SECONDS)
         yield from reader.unread()
-
-
-def _format_state(run: "FlowRun") -> str:
-    moment = run.state.timestamp.astimezone().strftime("%H:%M:%S.%f")[:-3] if run.state else ""
-    message = f"  {run.state.message}" if run.state and run.state.message else ""
-    return f"{moment}  {coloured(run.state_name or '-', run.state_type)}{message}"
 
 
 def _why_waiting(client: "Client", run: "FlowRun") -> str | None:
