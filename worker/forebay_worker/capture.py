@@ -56,6 +56,9 @@ class LineStream(io.TextIOBase):
         """The original's."""
         return self._original.fileno()
 
+    def reconfigure(self, **_: object) -> None:
+        """Nothing: lines are text already, whatever encoding the run would like."""
+
     def writable(self) -> bool:
         """Always."""
         return True

@@ -8,8 +8,10 @@ import asyncio
 import json
 import logging
 import os
+import select
 import socket
 import threading
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 DESCRIPTOR_VARIABLE = "FOREBAY_WORKER_CHANNEL"  # number of the process's end, where it has one
 MAX_MESSAGE_BYTES = 1 << 20
-STORED = b"stored\n"
+ANSWER_BYTES = 8  # an answer is the number of the question, in so many digits
 
 
 class RunChannel:
@@ -32,6 +34,7 @@ class RunChannel:
         # What the run itself starts must not keep the channel open after the run.
         os.set_inheritable(descriptor, False)
         self._sending = threading.Lock()
+        self._asked = 0
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "RunChannel | None":
@@ -51,14 +54,23 @@ class RunChannel:
 
     def flush(self, timeout_seconds: float) -> bool:
         """Wait until the lines so far are stored; false when the time was too short."""
-        self._send({"flush": True})
-        self._socket.settimeout(timeout_seconds)
+        self._asked += 1
+        self._send({"flush": self._asked})
+        give_up_at = time.monotonic() + timeout_seconds
         try:
-            return self._socket.recv(len(STORED)) == STORED
-        except OSError:
+            # An answer that came too late for its question is still in the line.
+            while self._asked != self._receive(give_up_at - time.monotonic()):
+                pass
+        except (OSError, ValueError):
             return False
-        finally:
-            self._socket.settimeout(None)
+        return True
+
+    def _receive(self, timeout_seconds: float) -> int:
+        """The next answer. Raises `OSError` when none comes and `ValueError` at the end."""
+        ready, _, _ = select.select([self._socket], [], [], max(0.0, timeout_seconds))
+        if not ready:
+            raise TimeoutError
+        return int(self._socket.recv(ANSWER_BYTES))
 
     def close(self, timeout_seconds: float) -> bool:
         """Flush, then hang up."""
@@ -98,5 +110,5 @@ async def _handle(data: bytes, reporter: Reporter, writer: asyncio.StreamWriter)
         reporter.state(StateType(message["state"]))
     elif "flush" in message:
         await reporter.flush()
-        writer.write(STORED)
+        writer.write(b"%0*d" % (ANSWER_BYTES, message["flush"]))
         await writer.drain()

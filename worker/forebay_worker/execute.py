@@ -10,7 +10,8 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import TracebackType
 from typing import TypeVar
 from uuid import UUID
 
@@ -38,6 +39,7 @@ REPORTED_VARIABLE = "FOREBAY_WORKER_REPORTS_STATES"
 
 PATIENCE_SECONDS = 300.0  # how long an API that does not answer is waited for
 FLUSH_SECONDS = 10.0
+OWN_MODULES = ("__main__", "forebay_worker.", "importlib.", "_frozen_importlib", "asyncio.")
 EXIT_FAILED = 1
 EXIT_TERMINATED = 143  # as a shell says it of a process ended by SIGTERM
 
@@ -51,6 +53,7 @@ class Execution:
     claim: str | None
     sink: Sink
     is_reported_by_worker: bool = False
+    folder: str = field(default_factory=os.getcwd)  # where relative paths begin, in every try
 
     def go(self) -> int:
         """Execute the run, again as long as the server asks for it; the exit code."""
@@ -90,6 +93,7 @@ class Execution:
             deployment = _patiently(self.client, deployments.read(self.run.deployment_id))
         except NotFound:
             raise BadEntrypoint("The run's deployment has been deleted.") from None
+        os.chdir(self.folder)
         enter_base(deployment.path, deployment.pull_steps)
         call_function(load_function(deployment.entrypoint), self.run.parameters)
 
@@ -97,7 +101,8 @@ class Execution:
         if isinstance(error, BadEntrypoint):
             logger.error("%s", error)
             return self._end(new_state(StateType.FAILED, str(error)))
-        logger.error("The run failed.", exc_info=error)
+        trace = _own_frames_left_out(error.__traceback__)
+        logger.error("The run failed.", exc_info=(type(error), error, trace))
         return self._end(new_state(StateType.FAILED, f"{type(error).__name__}: {error}"))
 
     def _end(self, proposed: StateCreate) -> int | None:
@@ -121,6 +126,14 @@ class Execution:
         call = flow_runs.set_state(self.run.id, proposed, claim=self.claim)
         verdict: Verdict = _patiently(self.client, call)
         return verdict
+
+
+def _own_frames_left_out(trace: TracebackType | None) -> TracebackType | None:
+    """The part of a traceback that begins in the user's code; all of it if there is none."""
+    found = trace
+    while found and found.tb_frame.f_globals.get("__name__", "").startswith(OWN_MODULES):
+        found = found.tb_next
+    return found or trace
 
 
 def _patiently(client: Client, call: Call[T]) -> T:

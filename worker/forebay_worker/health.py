@@ -1,19 +1,17 @@
 """A small HTTP server that tells probes how the worker is. Knows of the worker only what it asks.
 
-One answer to every request; a worker counts as healthy while its polls succeed.
+One answer to every request: 200 while the API answers the worker's polls and heartbeats.
 """
 
 import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
 
 from forebay.errors import ConfigurationError
 from forebay.wire.base import format_time
 from forebay_worker.loop import Worker
 
-HEALTHY_WITHIN = timedelta(seconds=30)  # since the last poll that succeeded
 READ_SECONDS = 5.0
 MAX_HEAD_BYTES = 16_384
 
@@ -46,15 +44,14 @@ async def served(worker: Worker, host: str, port: int) -> AsyncIterator[int]:
 
 def _response(worker: Worker) -> bytes:
     last = worker.last_poll
-    is_healthy = last is not None and datetime.now(UTC) - last <= HEALTHY_WITHIN
     told = {
         "name": worker.name,
-        "is_healthy": is_healthy,
+        "is_healthy": worker.is_healthy,
         "last_poll": format_time(last) if last else None,
         "active_runs": worker.active_runs,
     }
     body = json.dumps(told).encode()
-    status = b"200 OK" if is_healthy else b"503 Service Unavailable"
+    status = b"200 OK" if worker.is_healthy else b"503 Service Unavailable"
     return (
         b"HTTP/1.1 %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
         b"connection: close\r\n\r\n%s" % (status, len(body), body)

@@ -60,6 +60,7 @@ class Worker:
         self._awaited: dict[UUID, asyncio.Task[None]] = {}  # offers whose time has not come
         self._ended_at: dict[UUID, float] = {}  # runs over for the server, still in hand
         self._wake = asyncio.Event()
+        self._trouble: set[str] = set()  # what does not work now, and has been told
         self._hurry = asyncio.Event()
         self._alive = asyncio.Event()  # set when the first heartbeat has arrived
         self._renewed_at = float("-inf")
@@ -69,6 +70,11 @@ class Worker:
     def name(self) -> str:
         """Name of the worker."""
         return self._at.worker_name
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether the API answers heartbeats and polls."""
+        return not self._trouble and not self._is_fenced()
 
     @property
     def active_runs(self) -> int:
@@ -128,8 +134,9 @@ class Worker:
         try:
             offered = await self._offers(free)
         except ForebayError as error:
-            logger.warning("no work could be asked for: %s", error)
+            self._tell_trouble("work could not be asked for", error)
             return False
+        self._trouble.discard("work could not be asked for")
         self.last_poll = datetime.now(UTC)
         for run in offered:
             if run.id not in self._runs and run.id not in self._awaited:
@@ -196,24 +203,35 @@ class Worker:
     async def _beat(self) -> None:
         while True:
             began = time.monotonic()
-            try:
-                async with asyncio.timeout(HEARTBEAT_SECONDS):
-                    await self._renew()
-            except (ForebayError, TimeoutError) as error:
-                logger.warning("heartbeat failed: %s", error or "no answer from the API")
-            else:
+            if await self._in_time("a heartbeat failed", self._renew()):
                 self._renewed_at = began
                 self._alive.set()
-            try:
-                async with asyncio.timeout(HEARTBEAT_SECONDS):
-                    await self._look_after_runs()
-            except (ForebayError, TimeoutError) as error:
-                logger.warning("runs could not be looked up: %s", error or "no answer")
+            await self._in_time("runs could not be looked up", self._look_after_runs())
             await asyncio.sleep(max(0.0, began + HEARTBEAT_SECONDS - time.monotonic()))
+
+    async def _in_time(self, trouble: str, step: Awaitable[None]) -> bool:
+        """Whether `step` succeeded before the next beat is due; otherwise `trouble` is told."""
+        try:
+            async with asyncio.timeout(HEARTBEAT_SECONDS):
+                await step
+        except (ForebayError, TimeoutError) as error:
+            self._tell_trouble(trouble, error)
+            return False
+        self._trouble.discard(trouble)
+        return True
+
+    def _tell_trouble(self, trouble: str, error: Exception) -> None:
+        """Log what does not work, once until it works again."""
+        if trouble not in self._trouble:
+            logger.warning("%s: %s", trouble, str(error) or "no answer from the API")
+        self._trouble.add(trouble)
 
     async def _renew(self) -> None:
         at = self._at
-        await at.client.send(work_pools.heartbeat(at.pool_name, at.worker_name, HEARTBEAT_SECONDS))
+        call = work_pools.heartbeat(
+            at.pool_name, at.worker_name, HEARTBEAT_SECONDS, flow_run_ids=list(self._runs)
+        )
+        await at.client.send(call)
 
     async def _look_after_runs(self) -> None:
         """End the runs that somebody cancels, and those that the server has given up."""

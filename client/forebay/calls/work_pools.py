@@ -56,9 +56,21 @@ def due_runs(
     return call("POST", path, list[ScheduledFlowRun], body, is_repeatable=True)
 
 
-def heartbeat(name: str, worker: str, interval_seconds: int) -> Call[None]:
-    """Say that `worker` is alive; its leases are renewed in the same call."""
-    body = {"name": worker, "heartbeat_interval_seconds": interval_seconds}
+def heartbeat(
+    name: str,
+    worker: str,
+    interval_seconds: int,
+    *,
+    flow_run_ids: Sequence[UUID] | None = None,
+) -> Call[None]:
+    """Say that `worker` is alive; its leases are renewed in the same call.
+
+    With `flow_run_ids` only those of these runs: a claim that its worker does not know of, because
+    an answer was lost or the worker is another process now, must run out.
+    """
+    body: dict[str, Any] = {"name": worker, "heartbeat_interval_seconds": interval_seconds}
+    if flow_run_ids is not None:
+        body["flow_run_ids"] = [str(id) for id in flow_run_ids]
     path = f"/work_pools/{segment(name)}/workers/heartbeat"
     return call("POST", path, None, body, is_repeatable=True)
 

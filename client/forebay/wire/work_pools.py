@@ -90,6 +90,12 @@ class WorkerHeartbeat(Wire):
 
     name: Name
     heartbeat_interval_seconds: int | None = None
+    flow_run_ids: list[UUID] | None = Field(
+        default=None,
+        max_length=10_000,
+        description="The runs that the worker has in hand; claims of other runs under its name "
+        "are not renewed. Null renews all of them.",
+    )
 
     @field_validator("heartbeat_interval_seconds")
     @classmethod

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Insert, Row, ScalarSelect, Update, func, insert, select
+from sqlalchemy import ColumnElement, Insert, Row, ScalarSelect, Update, func, insert, select, true
 from sqlalchemy import update as sql_update
 
 from forebay_server.claims.tables import ClaimRow, claims
@@ -48,12 +48,22 @@ def release(run_id: UUID, at: datetime) -> Update:
     )
 
 
-async def renew(db: Transaction, pool_id: UUID, worker_name: str, lease_seconds: float) -> int:
-    """Extend every live claim of a worker to `lease_seconds` from now; how many there are."""
+async def renew(
+    db: Transaction,
+    pool_id: UUID,
+    worker_name: str,
+    lease_seconds: float,
+    run_ids: Sequence[UUID] | None = None,
+) -> int:
+    """Extend the live claims of a worker to `lease_seconds` from now; how many there are.
+
+    With `run_ids` the claims of these runs only, and the rest run out.
+    """
     at = await db.now()
     statement = (
         sql_update(claims)
         .where(claims.c.work_pool_id == pool_id, claims.c.worker_name == worker_name, is_live())
+        .where(true() if run_ids is None else claims.c.flow_run_id.in_(run_ids))
         .values(
             lease_seconds=lease_seconds,
             expires_at=at + timedelta(seconds=lease_seconds),

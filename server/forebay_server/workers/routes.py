@@ -24,7 +24,9 @@ class WorkerQuery(BaseModel):
 async def record_heartbeat(pool: PathName, body: WorkerHeartbeat, db: Write) -> None:
     """Tell that a worker is alive: it is known from now on, and keeps the runs that it holds."""
     worker = await queries.record_heartbeat(db, pool, body)
-    await claims.renew(db, worker.work_pool_id, worker.name, worker.lease_seconds)
+    await claims.renew(
+        db, worker.work_pool_id, worker.name, worker.lease_seconds, body.flow_run_ids
+    )
 
 
 @router.post("/filter")
