@@ -9,7 +9,7 @@ from sqlalchemy import insert
 
 from forebay_server.claims.tables import claims
 from forebay_server.db.columns import new_id
-from forebay_server.db.engine import Database
+from forebay_server.db.engine import Database, Transaction
 from forebay_server.flow_runs.tables import FlowRunRow, flow_runs
 from forebay_server.flows.tables import FlowRow, flows
 
@@ -86,3 +86,14 @@ async def a_claim(
         }
         await db.execute(insert(claims).values(claim))
     return run_id
+
+
+class Counted:
+    """A transaction that counts the statements that run through it."""
+
+    def __init__(self, db: Transaction) -> None:
+        self.db, self.count = db, 0
+
+    def __getattr__(self, name: str) -> Any:
+        self.count += name in ("execute", "row", "rows", "scalar")
+        return getattr(self.db, name)

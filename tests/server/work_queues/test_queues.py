@@ -12,7 +12,7 @@ from forebay_server.db.engine import Database
 from forebay_server.errors import NotFound
 from forebay_server.flow_runs.tables import flow_runs
 from forebay_server.work_queues import queries
-from tests.server.work_pools.builders import a_claim, a_pool, a_run
+from tests.server.work_pools.builders import Counted, a_claim, a_pool, a_run
 
 
 async def a_queue(
@@ -90,17 +90,6 @@ async def test_moving_queues_costs_the_same_number_of_statements_however_many_mo
         counts.append(statements.count)
 
     assert counts[0] == counts[1]
-
-
-class Counted:
-    """A transaction that counts what runs through it."""
-
-    def __init__(self, db: Any) -> None:
-        self.db, self.count = db, 0
-
-    def __getattr__(self, name: str) -> Any:
-        self.count += name in ("execute", "row", "rows", "scalar")
-        return getattr(self.db, name)
 
 
 async def test_queue_answers_its_pool_and_defaults(api: httpx.AsyncClient) -> None:

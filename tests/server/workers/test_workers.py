@@ -16,7 +16,7 @@ from forebay_server.services.foreman import FOREMAN
 from forebay_server.work_queues.tables import work_queues
 from forebay_server.workers import queries
 from forebay_server.workers.tables import workers
-from tests.server.work_pools.builders import a_claim, a_pool
+from tests.server.work_pools.builders import Counted, a_claim, a_pool
 
 
 async def beat(api: httpx.AsyncClient, **body: Any) -> int:
@@ -98,14 +98,9 @@ async def test_heartbeat_is_one_statement_once_the_pool_is_ready(
     counts = []
     for _ in range(2):
         async with database.write() as db:
-            statements: list[str] = []
-            connection = await db.connection.get_raw_connection()
-            raw = connection.driver_connection
-            assert raw is not None
-            await raw.set_trace_callback(statements.append)
-            worker = await queries.record_heartbeat(db, "p", sent)
-            await raw.set_trace_callback(None)
-        counts.append(len(statements))
+            statements = Counted(db)
+            worker = await queries.record_heartbeat(statements, "p", sent)  # type: ignore[arg-type]
+        counts.append(statements.count)
 
     assert counts == [2, 1]
     assert worker.lease_seconds == 30
@@ -130,6 +125,33 @@ async def test_heartbeat_renews_the_leases_of_that_worker_only(
     assert 80 < left[mine] <= 90
     assert left[ended] < 0
     assert left[other] < 0
+
+
+async def test_worker_that_names_its_runs_keeps_no_other_claim(
+    api: httpx.AsyncClient, database: Database
+) -> None:
+    pool = await a_pool(api, "p")
+    pool_id, queue_id = UUID(pool["id"]), UUID(pool["default_queue_id"])
+    known = await a_claim(database, pool_id, queue_id, worker="w")
+    forgotten = await a_claim(database, pool_id, queue_id, worker="w")
+    await age(database, claims, "expires_at", 60)
+
+    named = await beat(api, name="w", flow_run_ids=[str(known)])
+    left_after_naming = await seconds_left(database)
+    none = await beat(api, name="w", flow_run_ids=[])
+
+    assert (named, none) == (204, 204)
+    assert left_after_naming[known] > 80
+    assert left_after_naming[forgotten] < 31
+    assert (await seconds_left(database))[forgotten] < 31
+
+
+async def seconds_left(database: Database) -> dict[UUID, float]:
+    """What is left of every lease, by run."""
+    async with database.read() as db:
+        at = await db.now()
+        rows = await db.rows(select(claims.c.flow_run_id, claims.c.expires_at))
+    return {row.flow_run_id: (row.expires_at - at).total_seconds() for row in rows}
 
 
 async def test_workers_are_listed_by_status_the_latest_first(api: httpx.AsyncClient) -> None:
