@@ -1,7 +1,9 @@
 """Objects with defaults, for tests of the worker."""
 
 import asyncio
+import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -64,3 +66,12 @@ class Collector:
 def an_assignment(reporter: Collector, **environment: str) -> Assignment:
     """A run of nothing in particular that reports to `reporter`."""
     return Assignment(a_run(), environment, {}, reporter)
+
+
+def wait_until_gone(pid: int) -> None:
+    """Return when the process has ended, whether or not anybody has waited for it yet."""
+    stat = Path(f"/proc/{pid}/stat")
+    give_up_at = time.monotonic() + 10
+    while stat.exists() and ") Z " not in stat.read_text():
+        assert time.monotonic() < give_up_at, f"process {pid} goes on"
+        time.sleep(0.01)

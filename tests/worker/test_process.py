@@ -3,14 +3,13 @@
 import asyncio
 import os
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from forebay_worker.base import StartFailed
 from forebay_worker.worker_types.process import ProcessConfiguration, ProcessWorker
-from tests.worker.builders import Collector, an_assignment
+from tests.worker.builders import Collector, an_assignment, wait_until_gone
 
 SLEEP = "import time; print('up', flush=True); time.sleep(60)"
 
@@ -161,15 +160,6 @@ async def test_what_a_process_has_started_ends_with_it() -> None:
     )
 
     await asyncio.to_thread(wait_until_gone, int(collector.messages("stdout")[0]))
-
-
-def wait_until_gone(pid: int) -> None:
-    """Return when the process has ended, whether or not anybody has waited for it yet."""
-    stat = Path(f"/proc/{pid}/stat")
-    give_up_at = time.monotonic() + 10
-    while stat.exists() and ") Z " not in stat.read_text():
-        assert time.monotonic() < give_up_at, f"process {pid} goes on"
-        time.sleep(0.01)
 
 
 async def test_quiet_process_shows_nothing_on_the_console(

@@ -13,6 +13,7 @@ from forebay.calls import flow_runs, work_pools, work_queues
 from forebay.wire.states import StateType
 from forebay.wire.work_pools import WorkerStatus
 from tests.conftest import start_server, stop_process
+from tests.worker.builders import wait_until_gone
 from tests.worker.conftest import Site, WorkerProcess
 
 
@@ -67,6 +68,21 @@ def test_run_that_is_cancelled_is_killed(site: Site, tmp_path: Path) -> None:
     assert run.state_type is StateType.CANCELLED
     assert run.state is not None
     assert run.state.message == "Cancelled: the process ended with exit code 143."
+
+
+def test_run_does_not_outlive_a_worker_that_is_killed(site: Site, tmp_path: Path) -> None:
+    run_id = site.run(site.deploy("wait_for"), parameters={"gate": str(tmp_path / "never")})
+    worker = site.worker()
+    worker.until("| waiting")
+    pid = int((site.read(run_id).infrastructure_pid or "").rsplit(":", 1)[1])
+
+    worker.kill()
+
+    wait_until_gone(pid)
+    run = site.read(run_id)
+    assert run.state_type is StateType.CRASHED
+    assert run.state is not None
+    assert run.state.message == "The worker that started the run is gone."
 
 
 def test_stopping_worker_lets_its_runs_end(site: Site, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from forebay.wire.logs import LogCreate
@@ -35,6 +35,7 @@ class RunChannel:
         os.set_inheritable(descriptor, False)
         self._sending = threading.Lock()
         self._asked = 0
+        self._is_closed = False
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "RunChannel | None":
@@ -43,6 +44,18 @@ class RunChannel:
             return cls(int(environ[DESCRIPTOR_VARIABLE]))
         except (KeyError, ValueError, OSError):
             return None
+
+    def watch(self, on_hang_up: Callable[[], None]) -> None:
+        """Have `on_hang_up` called, in a thread, when the worker is gone."""
+
+        def wait() -> None:
+            poll = select.poll()
+            poll.register(self._socket, select.POLLHUP | getattr(select, "POLLRDHUP", 0))
+            poll.poll()
+            if not self._is_closed:
+                on_hang_up()
+
+        threading.Thread(target=wait, name="forebay-channel", daemon=True).start()
 
     def put(self, line: LogCreate) -> None:
         """Hand over a line."""
@@ -75,6 +88,7 @@ class RunChannel:
     def close(self, timeout_seconds: float) -> bool:
         """Flush, then hang up."""
         flushed = self.flush(timeout_seconds)
+        self._is_closed = True
         self._socket.close()
         return flushed
 
@@ -92,7 +106,10 @@ async def listen(end: socket.socket, reporter: Reporter) -> None:
     reader, writer = await asyncio.open_connection(sock=end, limit=MAX_MESSAGE_BYTES)
     try:
         while data := await reader.readline():
-            await _handle(data, reporter, writer)
+            try:
+                await _handle(data, reporter, writer)
+            except ValueError as error:
+                logger.warning("a run sent what is no message: %s", error)
     except (ValueError, ConnectionError) as error:
         logger.warning("a run's channel was closed: %s", error)
     finally:

@@ -4,10 +4,12 @@ Knows no worker type. Run as `python -m forebay_worker.execute`; needs the light
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -39,6 +41,7 @@ REPORTED_VARIABLE = "FOREBAY_WORKER_REPORTS_STATES"
 
 PATIENCE_SECONDS = 300.0  # how long an API that does not answer is waited for
 FLUSH_SECONDS = 10.0
+LAST_WORDS_SECONDS = 5.0  # between SIGTERM and SIGKILL
 OWN_MODULES = ("__main__", "forebay_worker.", "importlib.", "_frozen_importlib", "asyncio.")
 EXIT_FAILED = 1
 EXIT_TERMINATED = 143  # as a shell says it of a process ended by SIGTERM
@@ -63,6 +66,12 @@ class Execution:
             code = self._try_once()
             if code is not None:
                 return code
+
+    def give_up(self, message: str) -> None:
+        """Report the run CRASHED, if the API answers; else its lease will run out."""
+        crashed = new_state(StateType.CRASHED, message)
+        with contextlib.suppress(ForebayError):
+            self.client.send(flow_runs.set_state(self.run.id, crashed, claim=self.claim))
 
     def _begin(self) -> bool:
         """Propose RUNNING; false when this process must not go on."""
@@ -178,15 +187,31 @@ def main(environ: Mapping[str, str] = os.environ) -> int:
 def _execute(client: Client, run_id: UUID, environ: Mapping[str, str]) -> int:
     channel = RunChannel.from_environment(environ)
     sink: Sink = channel or Echo(ApiSink(client), sys.stdout)
+    lost_worker = threading.Event()
+    if channel:
+        channel.watch(lambda: _end_without_worker(lost_worker))
     try:
         run = _patiently(client, flow_runs.read(run_id))
-        with captured(run_id, sink):
-            execution = Execution(
-                client, run, environ.get(CLAIM_VARIABLE), sink, REPORTED_VARIABLE in environ
-            )
-            return execution.go()
+        execution = Execution(
+            client, run, environ.get(CLAIM_VARIABLE), sink, REPORTED_VARIABLE in environ
+        )
+        try:
+            with captured(run_id, sink):
+                return execution.go()
+        except SystemExit:
+            if lost_worker.is_set():
+                execution.give_up("The worker that started the run is gone.")
+            raise
     finally:
         sink.close(FLUSH_SECONDS)
+
+
+def _end_without_worker(lost_worker: threading.Event) -> None:
+    """End this process and what it has started: nobody could cancel it or stop it any more."""
+    lost_worker.set()
+    os.killpg(os.getpgrp(), signal.SIGTERM)
+    time.sleep(LAST_WORDS_SECONDS)
+    os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
 if __name__ == "__main__":
