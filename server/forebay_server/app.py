@@ -10,6 +10,8 @@ from forebay import __version__
 from forebay_server.access.authentication import Authenticator, authenticated
 from forebay_server.collections import routes as collections
 from forebay_server.compatibility import routes as compatibility
+from forebay_server.concurrency_limits import routes as concurrency_limits
+from forebay_server.concurrency_limits import tag_routes as tag_limits
 from forebay_server.db.engine import Database
 from forebay_server.deployments import routes as deployments
 from forebay_server.flow_runs import routes as flow_runs
@@ -76,6 +78,8 @@ def create_app(settings: ServerSettings) -> FastAPI:
         deployments.router,
         flow_runs.router,
         logs.router,
+        concurrency_limits.router,
+        tag_limits.router,
         slots.router,
         collections.router,
         compatibility.router,

@@ -8,6 +8,7 @@ class ServerError(Exception):
 
     status = 500
     code = "internal_error"
+    retry_after: str | None = None  # seconds, where trying the same again may help
 
     def __init__(self, message: str, **extra: Any) -> None:
         super().__init__(message)
@@ -44,6 +45,22 @@ class Conflict(ServerError):
     status, code = 409, "conflict"
 
 
+class Gone(ServerError):
+    """There was such an object, and its time has run out."""
+
+    status, code = 410, "gone"
+
+
+class SlotsTaken(ServerError):
+    """A limit has too few free slots; they may be there later."""
+
+    status, code = 423, "slots_taken"
+
+    def __init__(self, message: str, *, retry_after_seconds: float) -> None:
+        super().__init__(message)
+        self.retry_after = f"{retry_after_seconds:.3f}"
+
+
 class Invalid(ServerError):
     """Well-formed, understood and refused."""
 
@@ -54,9 +71,11 @@ class Overloaded(ServerError):
     """Too much is waiting already; try the same again later."""
 
     status, code = 429, "overloaded"
+    retry_after = "1"
 
 
 class StorageFull(ServerError):
     """The database cannot be written."""
 
     status, code = 507, "storage_full"
+    retry_after = "1"

@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from forebay.wire.base import Page
 from forebay_server.db.columns import new_id
 from forebay_server.db.engine import Transaction
-from forebay_server.errors import Invalid, Overloaded, ServerError, StorageFull
+from forebay_server.errors import Invalid, ServerError, StorageFull
 
 T = TypeVar("T")
 
@@ -128,7 +128,7 @@ def _answer(
 
 async def _server_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ServerError)
-    headers = {"Retry-After": "1"} if isinstance(error, (Overloaded, StorageFull)) else None
+    headers = {"Retry-After": error.retry_after} if error.retry_after else None
     if error.status == 401:
         return _answer(request, 401, {"exception_message": "Unauthorized", "code": error.code})
     return _answer(

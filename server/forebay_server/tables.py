@@ -2,6 +2,11 @@
 
 from forebay_server.access.tables import TokenRow
 from forebay_server.claims.tables import ClaimRow
+from forebay_server.concurrency_limits.tables import (
+    ConcurrencyLeaseRow,
+    ConcurrencyLimitRow,
+    ConcurrencySlotRow,
+)
 from forebay_server.deployments.tables import DeploymentRow, DeploymentScheduleRow
 from forebay_server.events.tables import EventRow
 from forebay_server.flow_runs.tables import FlowRunRow, FlowRunStateRow
@@ -13,6 +18,9 @@ from forebay_server.workers.tables import WorkerRow
 
 __all__ = [
     "ClaimRow",
+    "ConcurrencyLeaseRow",
+    "ConcurrencyLimitRow",
+    "ConcurrencySlotRow",
     "DeploymentRow",
     "DeploymentScheduleRow",
     "EventRow",

@@ -15,6 +15,7 @@ from forebay.wire.base import (
     Text,
     Timestamp,
 )
+from forebay.wire.concurrency_limits import GlobalConcurrencyLimit
 from forebay.wire.flow_runs import CreatedBy, Labels
 from forebay.wire.schedules import (
     DeploymentSchedule,
@@ -44,16 +45,6 @@ class ConcurrencyOptions(Action):
 
     collision_strategy: CollisionStrategy
     grace_period_seconds: Annotated[int, Field(ge=60, le=86400)] | None = None
-
-
-class GlobalConcurrencyLimit(Object):
-    """The limit of a deployment as the API answers it."""
-
-    active: bool = True
-    name: str
-    limit: int
-    active_slots: int
-    slot_decay_per_second: float = 0.0
 
 
 class _OneLimit(Action):

@@ -7,7 +7,8 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy import Row, Select, case, func, select
 
-from forebay.wire.deployments import Deployment, GlobalConcurrencyLimit
+from forebay.wire.concurrency_limits import GlobalConcurrencyLimit
+from forebay.wire.deployments import Deployment
 from forebay.wire.schedules import DeploymentSchedule
 from forebay_server.claims.tables import claims
 from forebay_server.db.criteria import Condition

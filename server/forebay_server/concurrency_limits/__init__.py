@@ -1,0 +1,1 @@
+"""Concurrency limits by name: slots that runs, tasks and deployments share."""

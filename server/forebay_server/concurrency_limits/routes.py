@@ -1,0 +1,158 @@
+"""HTTP of global concurrency limits: parse, call, return."""
+
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+from sqlalchemy import true
+
+from forebay.wire.base import Text
+from forebay.wire.concurrency_limits import (
+    DEFAULT_LEASE_SECONDS,
+    ConcurrencyLease,
+    ConcurrencyLeaseHolder,
+    GlobalConcurrencyLimit,
+    GlobalConcurrencyLimitCreate,
+    GlobalConcurrencyLimitUpdate,
+    LeaseSeconds,
+    MinimalConcurrencyLimit,
+    NewGlobalConcurrencyLimit,
+    Slots,
+)
+from forebay_server.concurrency_limits import queries, slots
+from forebay_server.errors import Gone
+from forebay_server.protocol import PathName, Read, Route, Write, page_limit, page_offset
+
+router = APIRouter(prefix="/v2/concurrency_limits", tags=["Concurrency limits"], route_class=Route)
+
+Names = Annotated[list[Text], Field(min_length=1, max_length=1000)]
+
+
+class LimitQuery(BaseModel):
+    """Which page of the limits."""
+
+    limit: int | None = None
+    offset: int | None = None
+
+
+class SlotRequest(BaseModel):
+    """Slots of several limits at once; in mode `rate_limit` they leave by decay only."""
+
+    names: Names
+    slots: Slots
+    mode: Literal["concurrency", "rate_limit"] | None = None
+
+
+class LeaseRequest(SlotRequest):
+    """The same until a time, in seconds from now."""
+
+    lease_duration: LeaseSeconds | None = None
+    holder: ConcurrencyLeaseHolder | None = None
+
+
+class SlotReturn(BaseModel):
+    """Slots that were taken without a lease."""
+
+    names: Names
+    slots: Slots
+    occupancy_seconds: Annotated[float, Field(gt=0, le=10**9)] | None = None
+
+
+class LeaseReturn(BaseModel):
+    """A lease to end."""
+
+    lease_id: UUID
+
+
+class Renewal(BaseModel):
+    """How long a lease holds from now on."""
+
+    lease_duration: LeaseSeconds | None = None
+
+
+@router.post("/", status_code=201)
+async def create_limit(body: GlobalConcurrencyLimitCreate, db: Write) -> NewGlobalConcurrencyLimit:
+    """Create a concurrency limit."""
+    row = await queries.create(db, body)
+    if body.active_slots:
+        (limit,) = await slots.measure(db, [row])
+        await slots.set_taken(db, limit, body.active_slots)
+    return NewGlobalConcurrencyLimit.model_validate(
+        {**row._mapping, "active_slots": body.active_slots}
+    )
+
+
+@router.post("/filter")
+async def filter_limits(db: Read, body: LimitQuery | None = None) -> list[GlobalConcurrencyLimit]:
+    """Concurrency limits by name, at most 200 a page."""
+    query = body or LimitQuery()
+    at = await db.now()
+    limit, offset = page_limit(query.limit), page_offset(query.offset)
+    rows = await queries.filter(db, true(), limit, offset)
+    return [queries.to_wire(row, at) for row in rows]
+
+
+@router.post("/increment", responses={423: {}})
+async def take_slots(body: SlotRequest, db: Write) -> list[MinimalConcurrencyLimit]:
+    """Take slots of every limit named, or of none, until they are given back.
+
+    Names without a limit are left out. 423 with `Retry-After` when one has too few free slots.
+    """
+    is_rate = body.mode == "rate_limit"
+    taken = await slots.take(db, body.names, body.slots, slots.Hold(), is_rate=is_rate)
+    return queries.to_minimal(taken.limits)
+
+
+@router.post("/increment-with-lease", responses={423: {}})
+async def take_slots_with_lease(body: LeaseRequest, db: Write) -> ConcurrencyLease:
+    """The same with a lease: when it is not renewed in time, its slots are free again."""
+    hold = slots.Hold(body.lease_duration or DEFAULT_LEASE_SECONDS, body.holder)
+    is_rate = body.mode == "rate_limit"
+    taken = await slots.take(db, body.names, body.slots, hold, is_rate=is_rate)
+    return ConcurrencyLease.model_validate(
+        {"lease_id": taken.lease_id, "limits": queries.to_minimal(taken.limits)}
+    )
+
+
+@router.post("/decrement")
+async def give_slots_back(body: SlotReturn, db: Write) -> list[MinimalConcurrencyLimit]:
+    """Give back slots that were taken without a lease."""
+    rows = await slots.give_back(db, body.names, body.slots, body.occupancy_seconds)
+    return queries.to_minimal(rows)
+
+
+@router.post("/decrement-with-lease", status_code=204)
+async def end_lease(body: LeaseReturn, db: Write) -> None:
+    """End a lease and free its slots; one that has ended already is no error."""
+    await slots.end_lease(db, body.lease_id)
+
+
+@router.post("/leases/{lease_id:uuid}/renew", status_code=204, responses={410: {}})
+async def renew_lease(lease_id: UUID, db: Write, body: Renewal | None = None) -> None:
+    """Keep a lease from running out; 410 when it has, or was ended."""
+    seconds = body.lease_duration if body else None
+    if not await slots.renew(db, lease_id, seconds or DEFAULT_LEASE_SECONDS):
+        raise Gone("Lease not found: it has run out or was ended.")
+
+
+@router.get("/{id_or_name}")
+async def read_limit(id_or_name: PathName, db: Read) -> GlobalConcurrencyLimit:
+    """Read a concurrency limit by id or name."""
+    row = await queries.read(db, id_or_name)
+    return queries.to_wire(row, await db.now())
+
+
+@router.patch("/{id_or_name}", status_code=204)
+async def update_limit(
+    id_or_name: PathName, body: GlobalConcurrencyLimitUpdate, db: Write
+) -> None:
+    """Change the fields that are present. Lowering the limit takes no slot from anybody."""
+    changes: dict[str, Any] = body.model_dump(exclude_unset=True, exclude={"denied_slots"})
+    await slots.update(db, await queries.lock_named(db, id_or_name), changes)
+
+
+@router.delete("/{id_or_name}", status_code=204)
+async def delete_limit(id_or_name: PathName, db: Write) -> None:
+    """Delete a concurrency limit; whoever holds a slot of it goes on."""
+    await queries.delete(db, queries.is_meant(id_or_name), id_or_name)
