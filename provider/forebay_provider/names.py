@@ -6,12 +6,14 @@ from uuid import UUID
 
 from forebay.errors import Conflict, FieldProblem
 from forebay_provider.framework.checks import custom, matches
+from forebay_provider.framework.diagnostics import Diagnostic, Failure
 
 MAX_INT = 2**31 - 1
 
 # Source: Prefect 3.8.4 `^[^/%&><]+$` and not blank; names are also segments of URLs.
 NAME = matches(
-    r"(?!\s)[^/%&<>\x00-\x1f]{1,255}(?<!\s)", "be 1 to 255 characters without / % & < >"
+    r"(?!\s|\.{1,2}$)[^/%&<>\x00-\x1f]{1,255}(?<!\s)",
+    "be 1 to 255 characters without / % & < >, not . or .., with no space at either end",
 )
 
 
@@ -30,6 +32,13 @@ def as_uuid(text: str) -> UUID | None:
         return UUID(text)
     except ValueError:
         return None
+
+
+def no_such_id(noun: str, text: str, forms: str) -> Failure:
+    """The error of an import whose id cannot be one."""
+    return Failure(
+        Diagnostic(f"The import id names no {noun}", f"Expected {forms}, not {text!r}.")
+    )
 
 
 def name_taken(type_name: str, name: str, id: UUID, import_id: str) -> Conflict:

@@ -341,6 +341,8 @@ UNDECLARED = (
     [
         (WorkPool, {"name": "a", "type": ""}, "type", "1 to 255"),
         (WorkPool, {"name": "a/b", "type": "process"}, "name", "without /"),
+        (WorkPool, {"name": "..", "type": "process"}, "name", "not . or .."),
+        (WorkPool, {"name": " a", "type": "process"}, "name", "no space"),
         (WorkPool, {"name": "Prefect-x", "type": "process"}, "name", "reserves"),
         (WorkPool, {"name": "a", "type": "p", "concurrency_limit": -1}, "concurrency_limit", "-1"),
         (WorkPool, {"name": "a", "type": "p", "base_job_template": UNDECLARED},
@@ -350,6 +352,8 @@ UNDECLARED = (
         (WorkPool, {"name": "a", "type": "p", "base_job_template": '{"variables": {}}'},
          "base_job_template", "job_configuration"),
         (WorkQueue, {"name": "q", "work_pool_name": "p", "priority": 0}, "priority", "at least 1"),
+        (WorkQueue, {"name": "q", "work_pool_name": ""}, "work_pool_name", "1 to 255"),
+        (WorkPoolView, {"name": ""}, "name", "1 to 255"),
         (WorkPoolView, {"id": "x"}, "id", "must be a UUID"),
     ],
 )  # fmt: skip
@@ -398,13 +402,21 @@ def test_state_gains_what_the_schema_gained(call: Any) -> None:
     assert state["paused"] is None
 
 
-@pytest.mark.parametrize("text", ["", "etl", "/high", "etl/", ","])
+@pytest.mark.parametrize("text", ["", "etl", "/high", "etl/", ",", "a/b/c", "../q"])
 def test_import_of_a_queue_says_which_ids_there_are(call: Any, text: str) -> None:
     call.configure(endpoint="http://127.0.0.1:9")
 
     answer = call("ImportResourceState", type_name="forebay_work_queue", id=text)
 
     assert "POOL/QUEUE" in answer.diagnostics[0].detail
+
+
+def test_import_of_a_pool_by_what_is_no_name_says_so(call: Any) -> None:
+    call.configure(endpoint="http://127.0.0.1:9")
+
+    answer = call("ImportResourceState", type_name="forebay_work_pool", id="a/b")
+
+    assert "the pool's name or its ID" in answer.diagnostics[0].detail
 
 
 @pytest.mark.parametrize("text", ["etl/high, low", "etl,high, low"])

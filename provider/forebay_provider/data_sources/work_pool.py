@@ -10,7 +10,7 @@ from forebay_provider.framework.declarations import JsonText, attribute, model
 from forebay_provider.framework.diagnostics import Diagnostic
 from forebay_provider.framework.resource import DataSource
 from forebay_provider.mapping import from_wire
-from forebay_provider.names import as_uuid
+from forebay_provider.names import NAME, as_uuid
 
 
 def _uuid_complaint(text: str) -> str | None:
@@ -27,7 +27,7 @@ class WorkPoolView:
         computed=True,
         checks=(custom(_uuid_complaint),),
     )
-    name: str = attribute("Name of the pool.", default=None, computed=True)
+    name: str = attribute("Name of the pool.", default=None, computed=True, checks=(NAME,))
     type: str = attribute("Worker type that serves the pool.", computed=True)
     description: str | None = attribute("What the pool is for.", computed=True)
     paused: bool = attribute(

@@ -9,7 +9,7 @@ from forebay_provider.framework.checks import at_least, at_most, custom, matches
 from forebay_provider.framework.declarations import JsonText, attribute, from_values, model
 from forebay_provider.framework.resource import Resource
 from forebay_provider.mapping import from_wire, to_wire
-from forebay_provider.names import MAX_INT, POOL_NAME, as_uuid, name_taken
+from forebay_provider.names import MAX_INT, NAME, POOL_NAME, as_uuid, name_taken, no_such_id
 from forebay_provider.resources import job_template
 
 
@@ -78,6 +78,8 @@ class WorkPoolResource(Resource[WorkPool, Connection]):
 
     def find(self, text: str) -> WorkPool:
         name = text
+        if NAME.complaint(text):
+            raise no_such_id("work pool", text, self.import_doc)
         if (id := as_uuid(text)) is not None:
             named = self.client.send(calls.work_pools.filter(ids=[id], limit=1))
             name = named[0].name if named else text

@@ -7,10 +7,9 @@ from forebay_provider.api import calls, wire
 from forebay_provider.configuration import Connection
 from forebay_provider.framework.checks import at_least, at_most
 from forebay_provider.framework.declarations import attribute, from_values, model
-from forebay_provider.framework.diagnostics import Diagnostic, Failure
 from forebay_provider.framework.resource import Resource
 from forebay_provider.mapping import from_wire, to_wire
-from forebay_provider.names import MAX_INT, NAME, as_uuid, name_taken
+from forebay_provider.names import MAX_INT, NAME, as_uuid, name_taken, no_such_id
 
 
 @model
@@ -18,7 +17,7 @@ class WorkQueue:
     """A queue of a work pool. Workers serve a pool's queues by priority."""
 
     id: str = attribute("ID (UUID) of the queue.", computed=True)
-    work_pool_name: str = attribute("Name of the pool.", replace=True)
+    work_pool_name: str = attribute("Name of the pool.", replace=True, checks=(NAME,))
     name: str = attribute("Name, unique in the pool. It can be changed in place.", checks=(NAME,))
     description: str = attribute("What the queue is for.", default="")
     paused: bool = attribute(
@@ -91,11 +90,6 @@ class WorkQueueResource(Resource[WorkQueue, Connection]):
             return from_values(WorkQueue, {"id": text})
         # A name may hold a comma but no slash.
         pool, _, queue = text.partition("/" if "/" in text else ",")
-        if not pool or not queue:
-            raise Failure(
-                Diagnostic(
-                    "The import id names no work queue",
-                    f"Expected {self.import_doc}, not {text!r}.",
-                )
-            )
+        if NAME.complaint(pool) or NAME.complaint(queue):
+            raise no_such_id("work queue", text, self.import_doc)
         return from_values(WorkQueue, {"work_pool_name": pool, "name": queue})
