@@ -224,6 +224,20 @@ def test_messages_do_not_mix_with_json(run: Run, pool: str) -> None:
     assert "Paused" in ended.stderr
 
 
+def test_name_that_the_stream_cannot_carry_is_no_failure(
+    forebay: Run, shared_server: Any, run: Run, name: str
+) -> None:
+    name = f"żółty {name}"
+    run("work-pool", "create", name)
+    environment = {**shared_server.environment, "PYTHONIOENCODING": "ascii"}
+
+    shown = forebay("work-pool", "ls", environment=environment)
+    pools = forebay("work-pool", "ls", "-o", "json", environment=environment)
+
+    assert shown.returncode == 0
+    assert name in [pool["name"] for pool in as_json(pools)]
+
+
 def test_wrong_token_names_the_setting(forebay: Run, shared_server: Any) -> None:
     environment = {**shared_server.environment, "FOREBAY_API_KEY": "wrong"}
 

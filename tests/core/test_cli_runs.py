@@ -453,3 +453,17 @@ def test_pool_whose_slots_are_taken_shows_it(
 
     assert client.send(work_pools.read(pool)).active_slots == 1
     assert "1 of 1" in listed.stdout
+
+
+def test_pool_with_active_runs_is_deleted_only_by_force(
+    run: Run, deployment: Deployment, pool: str, client: Client
+) -> None:
+    made = start(client, deployment)
+    propose(client, made.id, StateType.PENDING)
+
+    refused = run("work-pool", "delete", pool, "--yes")
+    forced = run("work-pool", "delete", pool, "--yes", "--force")
+
+    assert refused.returncode == 4
+    assert f"forebay flow-run ls --pool '{pool}'" in refused.stderr
+    assert forced.returncode == 0

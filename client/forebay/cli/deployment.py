@@ -25,7 +25,7 @@ from forebay.cli.session import (
     parse_object,
     read_object,
 )
-from forebay.errors import ApiError, NotFound
+from forebay.errors import Conflict, Invalid, NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -161,7 +161,8 @@ def run(
     )
     with connect() as client:
         deployment = _read(client, name)
-        with advice(ApiError, f"`forebay deployment inspect {shlex.quote(name)}` shows both."):
+        shown = f"`forebay deployment inspect {shlex.quote(name)}` shows what it takes."
+        with advice((Conflict, Invalid), shown):
             flow_run = client.send(deployments.create_flow_run(deployment.id, body))
         say(f"Made the run {flow_run.name!r} ({flow_run.id}).", output)
         if watch:

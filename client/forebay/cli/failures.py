@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
+from io import TextIOWrapper
 
 from forebay.errors import (
     ApiError,
@@ -17,6 +18,8 @@ from forebay.errors import (
     Unavailable,
     Unreachable,
 )
+
+ErrorKinds = type[ForebayError] | tuple[type[ForebayError], ...]
 
 DEBUG_VARIABLE = "FOREBAY_DEBUG"
 
@@ -71,17 +74,20 @@ def message(error: ForebayError) -> str:
 
 
 @contextmanager
-def advice(kind: type[ForebayError], text: str) -> Iterator[None]:
-    """Add `text`, a next step, to the errors of this kind that pass through."""
+def advice(kinds: ErrorKinds, text: str) -> Iterator[None]:
+    """Add `text`, a next step, to the errors of these kinds that pass through."""
     try:
         yield
-    except kind as error:
+    except kinds as error:
         error.add_note(text)
         raise
 
 
 def run(command: Callable[[], object]) -> None:
     """Run the command line and leave the process with its exit code; never a traceback."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        # A name that the terminal's character set lacks is no reason to fail.
+        sys.stdout.reconfigure(errors="replace")
     try:
         command()
     except ForebayError as error:

@@ -52,7 +52,9 @@ def say(text: str, output: Output = Output.TEXT) -> None:
 
 def print_json(value: Any) -> None:
     """`value` (wire objects, or JSON values) as indented JSON on stdout."""
-    typer.echo(json.dumps(_plain(value), indent=2, ensure_ascii=False))
+    # Where the stream cannot carry every character, JSON has a way of its own to write it.
+    is_ascii = sys.stdout.encoding.lower().replace("-", "") != "utf8"
+    typer.echo(json.dumps(_plain(value), indent=2, ensure_ascii=is_ascii))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], empty: str) -> None:

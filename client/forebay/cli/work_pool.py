@@ -216,14 +216,28 @@ def resume(
 def delete(
     name: PoolName,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also while runs of the pool are active.")
+    ] = False,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Delete a pool with its queues; its runs and deployments stay, without a pool."""
-    from forebay.calls import work_pools
+    from forebay.calls import deployments, flow_runs, work_pools
+    from forebay.wire.states import HOLDING
 
     with connect() as client, advice(NotFound, SEE_POOLS):
         pool = client.send(work_pools.read(name))
-        confirm(f"Delete the pool {name!r} with its queues?", yes)
+        active = flow_runs.filter(pool_names=[name], state_types=sorted(HOLDING), limit=1)
+        if not force and client.send(active):
+            quoted = shlex.quote(name)
+            raise Refused(
+                f"Runs of the pool {name!r} are active: `forebay flow-run ls --pool {quoted}`. "
+                "Wait for them or cancel them; --force deletes the pool all the same."
+            )
+        if not yes:
+            left = sum(1 for _ in every(client, deployments.filter, pool_names=[name]))
+            lost = f" {left} deployments will be without a pool." if left else ""
+            confirm(f"Delete the pool {name!r} with its queues?{lost}", yes)
         client.send(work_pools.delete(name))
     say(f"Deleted the pool {name!r}.", output)
     if output is Output.JSON:
