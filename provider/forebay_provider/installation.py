@@ -1,5 +1,6 @@
 """A filesystem mirror from which `terraform init` takes the provider. Knows no Terraform call."""
 
+import json
 import os
 import platform
 import shlex
@@ -12,6 +13,8 @@ from forebay import __version__
 from forebay.errors import ConfigurationError
 from forebay_provider.handshake import ADDRESS
 
+# What the source "forebay/forebay" means to Terraform and to OpenTofu.
+ADDRESSES = (ADDRESS, "registry.opentofu.org/forebay/forebay")
 _SYSTEMS = {"Linux": "linux", "Darwin": "darwin", "Windows": "windows", "FreeBSD": "freebsd"}
 _MACHINES = {
     "x86_64": "amd64",
@@ -55,20 +58,26 @@ def platform_name(system: str, machine: str) -> str:
 
 def install(mirror: Path, interpreter: str = sys.executable) -> Installation:
     """Write the provider's executable into `mirror`; what is there already is replaced."""
+    mirror = mirror.absolute()
     target = platform_name(platform.system(), platform.machine())
-    folder = mirror.absolute() / ADDRESS / __version__ / target
-    folder.mkdir(parents=True, exist_ok=True)
-    suffix = ".exe" if os.name == "nt" else ""
-    executable = folder / f"terraform-provider-forebay_v{__version__}{suffix}"
     content = _windows_launcher() if os.name == "nt" else script(interpreter).encode()
+    suffix = ".exe" if os.name == "nt" else ""
+    name = f"terraform-provider-forebay_v{__version__}{suffix}"
+    executables = [mirror / address / __version__ / target / name for address in ADDRESSES]
+    changed = [_put(content, executable) for executable in executables]
+    return Installation(mirror, executables[0], __version__, target, any(changed))
+
+
+def _put(content: bytes, executable: Path) -> bool:
+    """Put the program there whole or not at all. Returns whether another one was there."""
+    executable.parent.mkdir(parents=True, exist_ok=True)
     before = executable.read_bytes() if executable.exists() else content
-    temporary = folder.parent / f".{executable.name}.{os.getpid()}"
+    # Not beside it: everything in that folder belongs to the provider and to its hash.
+    temporary = executable.parent.parent / f".{executable.name}.{os.getpid()}"
     temporary.write_bytes(content)
     temporary.chmod(0o755)
     os.replace(temporary, executable)
-    return Installation(
-        mirror.absolute(), executable, __version__, target, is_changed=before != content
-    )
+    return before != content
 
 
 def script(interpreter: str) -> str:
@@ -84,15 +93,16 @@ def script(interpreter: str) -> str:
 
 def cli_configuration(mirror: Path) -> str:
     """What Terraform's CLI configuration file must say for the mirror to be used."""
-    path = str(mirror).replace("\\", "/").replace('"', '\\"')
+    path = json.dumps(mirror.as_posix(), ensure_ascii=False)
+    addresses = json.dumps(ADDRESSES)
     return f"""\
 provider_installation {{
   filesystem_mirror {{
-    path    = "{path}"
-    include = ["{ADDRESS}"]
+    path    = {path}
+    include = {addresses}
   }}
   direct {{
-    exclude = ["{ADDRESS}"]
+    exclude = {addresses}
   }}
 }}
 """

@@ -101,6 +101,15 @@ def test_executable_is_where_terraform_looks_for_it(tmp_path: Path) -> None:
     assert [p.name for p in executable.parent.iterdir()] == [executable.name]
 
 
+def test_mirror_holds_the_provider_under_the_name_of_opentofu_too(tmp_path: Path) -> None:
+    done = installation.install(tmp_path)
+
+    other = "registry.opentofu.org/forebay/forebay"
+    twin = tmp_path / other / done.executable.relative_to(tmp_path / installation.ADDRESS)
+    assert twin.read_bytes() == done.executable.read_bytes()
+    assert installation.cli_configuration(tmp_path).count(other) == 2
+
+
 def test_second_installation_changes_nothing(tmp_path: Path) -> None:
     first = installation.install(tmp_path)
     content = first.executable.read_bytes()
@@ -192,6 +201,26 @@ def test_schema_is_one_that_terraform_accepts(terraform: Terraform) -> None:
     schemas: dict[str, Any] = json.loads(done.stdout)["provider_schemas"]
     (provider,) = schemas.values()
     assert set(provider["resource_schemas"]) == {"forebay_work_pool", "forebay_work_queue"}
+
+
+@pytest.mark.terraform
+def test_debugged_provider_is_used_without_installation(terraform: Terraform) -> None:
+    (terraform.folder / "main.tf").write_text(
+        REQUIRED + 'resource "forebay_work_pool" "etl" {\n  name = "a/b"\n  type = "process"\n}\n'
+    )
+    program = [BIN / "terraform-provider-forebay", "--debug"]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        name, _, attached = process.stdout.readline().strip().partition("=")
+        terraform.environment |= {name: attached.strip("'"), "TF_CLI_CONFIG_FILE": os.devnull}
+
+        done = terraform("validate", "-no-color")
+
+        assert process.poll() is None
+        process.terminate()
+
+    assert process.returncode == 0
+    assert "without / % & < >" in done.stderr
 
 
 @pytest.mark.terraform

@@ -120,6 +120,18 @@ def test_schema_is_served_over_tls(start: Start, with_tls: dict[str, str]) -> No
     assert "forebay_work_pool" in pb.GetProviderSchema.Response.FromString(answer).resource_schemas
 
 
+def test_message_above_the_usual_limit_of_grpc_is_taken(start: Start) -> None:
+    config = pb.DynamicValue(msgpack=b"\xc1" + b"x" * 6_000_000)
+    request = pb.ValidateResourceConfig.Request(type_name="forebay_work_pool", config=config)
+
+    with start().channel() as channel:
+        answer = call(
+            channel, "/tfplugin6.Provider/ValidateResourceConfig", request.SerializeToString()
+        )
+
+    assert pb.ValidateResourceConfig.Response.FromString(answer).diagnostics
+
+
 def test_client_that_trusts_another_certificate_is_not_served(
     start: Start, with_tls: dict[str, str]
 ) -> None:
