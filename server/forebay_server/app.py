@@ -14,6 +14,10 @@ from forebay_server.concurrency_limits import routes as concurrency_limits
 from forebay_server.concurrency_limits import tag_routes as tag_limits
 from forebay_server.db.engine import Database
 from forebay_server.deployments import routes as deployments
+from forebay_server.events import routes as events
+from forebay_server.events.queries import STORED
+from forebay_server.events.recorder import Recorder
+from forebay_server.events.streaming import Stream
 from forebay_server.flow_runs import routes as flow_runs
 from forebay_server.flows import routes as flows
 from forebay_server.health import routes as health
@@ -36,6 +40,7 @@ SERVICES: tuple[Service, ...] = (FOREMAN, LATE_RUNS, RESCUER, SCHEDULER)
 def create_app(settings: ServerSettings) -> FastAPI:
     """The API over the database of `settings`, which must have been migrated."""
     database = Database(settings.effective_database_url, synchronous=settings.sqlite_synchronous)
+    recorder = Recorder(database)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -43,7 +48,8 @@ def create_app(settings: ServerSettings) -> FastAPI:
             asyncio.create_task(run_forever(service, database), name=service.name)
             for service in (SERVICES if settings.run_services else ())
         ]
-        yield
+        async with recorder.running():
+            yield
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -59,6 +65,8 @@ def create_app(settings: ServerSettings) -> FastAPI:
     )
     app.state.settings = settings
     app.state.database = database
+    app.state.recorder = recorder
+    app.state.event_stream = Stream(database, (STORED,))
     secret = settings.api_auth_string
     app.state.authenticator = Authenticator(
         database,
@@ -78,6 +86,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
         deployments.router,
         flow_runs.router,
         logs.router,
+        events.router,
         concurrency_limits.router,
         tag_limits.router,
         slots.router,
@@ -86,4 +95,5 @@ def create_app(settings: ServerSettings) -> FastAPI:
     ):
         api.include_router(router)
     app.include_router(api)
+    app.include_router(events.streams, prefix="/api")
     return app

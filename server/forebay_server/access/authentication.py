@@ -60,6 +60,20 @@ class Authenticator:
             return await self._by_password(value.strip())
         raise Unauthorized("no credentials")
 
+    async def principal_of_secret(self, secret: str | None) -> Principal:
+        """The caller behind a bare token or auth string, as websockets send it.
+
+        Raises `Unauthorized`.
+        """
+        if self._is_open:
+            return ANYBODY
+        if secret is None:
+            raise Unauthorized("no credentials")
+        if self._auth_string and hmac.compare_digest(secret.encode(), self._auth_string.encode()):
+            return Principal("basic", "admin")
+        # An auth string may hold a token as its password, as with Basic.
+        return await self._by_token(secret.rpartition(":")[2])
+
     async def _by_token(self, token: str) -> Principal:
         digest = hash_token(token)
         role = (await self._read_roles()).get(digest)

@@ -1,0 +1,137 @@
+"""Websocket conventions that hold for every stream: handshake, frames, closing.
+
+Source: Prefect 3.8.4 `server/utilities/subscriptions.py`.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator
+from typing import Any, Literal, TypeVar
+
+from fastapi import Response, WebSocket
+from pydantic import BaseModel, ValidationError
+from starlette.websockets import WebSocketDisconnect
+
+from forebay.wire.base import Text
+from forebay_server.access.authentication import Authenticator
+from forebay_server.db.broker import Lost, Subscription
+from forebay_server.errors import Unauthorized
+
+logger = logging.getLogger(__name__)
+
+SUBPROTOCOL = "prefect"
+HANDSHAKE_SECONDS = 10.0  # for each frame that must come first
+CLOSE_SECONDS = 1.0  # for a client that reads nothing any more
+
+PROTOCOL_ERROR = 1002
+POLICY_VIOLATION = 1008
+INTERNAL_ERROR = 1011
+TRY_AGAIN_LATER = 1013
+
+Frame = TypeVar("Frame", bound=BaseModel)
+
+
+class _Credentials(BaseModel):
+    type: Literal["auth"]
+    token: Text | None = None
+
+
+async def open_socket(socket: WebSocket) -> bool:
+    """Accept `socket` when its client may call; else refuse it and answer False.
+
+    With the subprotocol the first frame holds the credentials, else the HTTP header does.
+    """
+    authenticator: Authenticator = socket.app.state.authenticator
+    if SUBPROTOCOL not in socket.scope["subprotocols"]:
+        try:
+            await authenticator.principal(socket.headers.get("authorization"))
+        except Unauthorized:
+            await socket.send_denial_response(Response(status_code=401))
+            return False
+        await socket.accept()
+        return True
+    await socket.accept(subprotocol=SUBPROTOCOL)
+    try:
+        credentials = await read_frame(socket, _Credentials)
+        await authenticator.principal_of_secret(credentials.token)
+    except (BadFrame, Unauthorized) as error:
+        await close(socket, POLICY_VIOLATION, f"authentication failed: {error}")
+        return False
+    await socket.send_json({"type": "auth_success"})
+    return True
+
+
+class BadFrame(Exception):
+    """A frame that must come is missing or not what it should be."""
+
+
+async def read_frame(socket: WebSocket, shape: type[Frame]) -> Frame:
+    """The next frame. Raises `BadFrame`, also when none comes in time."""
+    try:
+        async with asyncio.timeout(HANDSHAKE_SECONDS):
+            text = await anext(texts(socket))
+        return shape.model_validate_json(text)
+    except TimeoutError:
+        raise BadFrame("no frame in time") from None
+    except StopAsyncIteration:
+        raise WebSocketDisconnect from None
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = ".".join(map(str, problem["loc"]))
+        raise BadFrame(f"{place}: {problem['msg']}") from None
+
+
+async def texts(socket: WebSocket) -> AsyncIterator[str | bytes]:
+    """What the client sends, until it leaves."""
+    while True:
+        message = await socket.receive()
+        if message["type"] == "websocket.disconnect":
+            return
+        text = message.get("text")
+        yield message["bytes"] if text is None else text
+
+
+async def send_all(
+    socket: WebSocket, messages: AsyncIterator[str], subscription: Subscription[Any]
+) -> None:
+    """Send `messages` until the client leaves; drop it when it reads too slowly.
+
+    What it sends itself means nothing and is not kept.
+    """
+    sending = asyncio.create_task(_send(socket, messages))
+    leaving = asyncio.create_task(_until_left(socket))
+    losing = asyncio.create_task(subscription.lost.wait())
+    tasks = (sending, leaving, losing)
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    if subscription.lost.is_set():
+        await close(socket, TRY_AGAIN_LATER, "reads too slowly")
+        return
+    failure = None if sending.cancelled() else sending.exception()
+    if failure is not None and not isinstance(failure, WebSocketDisconnect | Lost):
+        logger.error("a stream ended", exc_info=failure, extra={"path": socket.url.path})
+        await close(socket, INTERNAL_ERROR, "internal error")
+
+
+async def _send(socket: WebSocket, messages: AsyncIterator[str]) -> None:
+    async for message in messages:
+        await socket.send_text(message)
+
+
+async def _until_left(socket: WebSocket) -> None:
+    async for _ in texts(socket):
+        pass
+
+
+async def close(socket: WebSocket, code: int, reason: str) -> None:
+    """Close `socket`, without waiting for a client that reads nothing."""
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await socket.close(code, json.dumps(reason)[1:-1][:100])
+    except (TimeoutError, RuntimeError, WebSocketDisconnect):
+        return  # gone already, or soon
