@@ -1,7 +1,7 @@
 """Checks JSON values against schemas that users wrote, in bounded time. Knows no domain."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
@@ -15,20 +15,20 @@ from pydantic_core import ValidationError as PatternMismatch
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
-MAX_REFERENCES = 2000  # followed in one check; a few that refer to each other never end
+MAX_STEPS = 50_000  # of one check: keywords looked at, each counted with its alternatives
 NOTHING_FETCHED: Registry[Any] = Registry()  # a reference that is not in the schema stays unknown
 DATA_KEYWORDS = frozenset({"const", "default", "enum", "example", "examples"})  # hold no schema
 
 Schema = Mapping[str, Any]
 
-_references_left: ContextVar[list[int]] = ContextVar("references_left")
+_steps_left: ContextVar[list[int]] = ContextVar("steps_left")
 
 
 class InvalidSchema(ValueError):
     """A schema that cannot be used; the text says why and where."""
 
 
-class _TooManyReferences(Exception):
+class _TooManySteps(Exception):
     pass
 
 
@@ -56,24 +56,24 @@ def first_problem(value: Any, schema: Schema, *, root: Schema | None = None) -> 
     """What is wrong with `value`, or None; never the value itself, which may be a secret.
 
     `root` is where the references of `schema` point into. Null is accepted for every property
-    that is not required (Prefect 3.8.4: `preprocess_schema`). Properties that only
-    `patternProperties` describes are not checked.
+    that is not required (Prefect 3.8.4: `preprocess_schema`). What only `patternProperties` or
+    an `unevaluated…` keyword describes is not checked.
     """
     whole = _without_dialect(root if root is not None else schema)
     validator = _Bounded(whole, registry=NOTHING_FETCHED)
     if root is not None:
         validator = validator.evolve(schema=_without_dialect(schema))
-    left = _references_left.set([MAX_REFERENCES])
+    left = _steps_left.set([MAX_STEPS])
     try:
         error = next(validator.iter_errors(value), None)
     except Unresolvable as unknown:
         return f"the schema refers to {unknown.ref!r}, which it does not have"
-    except (RecursionError, _TooManyReferences):
-        return "the schema's references do not come to an end"
+    except (RecursionError, _TooManySteps):
+        return "checking it takes too long: the value is too large, or references have no end"
     except InvalidSchema as invalid:
         return str(invalid)
     finally:
-        _references_left.reset(left)
+        _steps_left.reset(left)
     return None if error is None else _told(error)
 
 
@@ -151,29 +151,41 @@ def _additional_properties(
         yield from check(validator, additional, instance, schema) or ()
 
 
-def _reference(
-    validator: Any, reference: str, instance: Any, schema: Schema
+def _unique_items(
+    validator: Any, is_wanted: bool, instance: Any, schema: Schema
 ) -> Iterator[ValidationError]:
-    left = _references_left.get()
-    left[0] -= 1
-    if left[0] < 0:
-        raise _TooManyReferences
-    yield from Draft202012Validator.VALIDATORS["$ref"](validator, reference, instance, schema)
+    # jsonschema compares every item with every other where they cannot be sorted.
+    if not is_wanted or not isinstance(instance, list):
+        return
+    if len({json.dumps(item, sort_keys=True) for item in instance}) < len(instance):
+        yield ValidationError("has equal items")
 
 
 def _unchecked(*_: Any) -> None:
-    """Stand for a keyword that would need the standard library's regular expressions."""
+    """Stand for a keyword that would need time without bound."""
 
 
+def _counted(check: Callable[..., Any]) -> Callable[..., Any]:
+    def counted(validator: Any, value: Any, instance: Any, schema: Schema) -> Any:
+        left = _steps_left.get()
+        left[0] -= 1 + (len(value) if isinstance(value, (list, dict)) else 0)
+        if left[0] < 0:
+            raise _TooManySteps
+        return check(validator, value, instance, schema)
+
+    return counted
+
+
+_KEYWORDS = {
+    **Draft202012Validator.VALIDATORS,
+    "pattern": _pattern,
+    "properties": _properties,
+    "additionalProperties": _additional_properties,
+    "patternProperties": _unchecked,
+    "unevaluatedProperties": _unchecked,
+    "unevaluatedItems": _unchecked,
+    "uniqueItems": _unique_items,
+}
 _Bounded = extend(
-    Draft202012Validator,
-    {
-        "$ref": _reference,
-        "$dynamicRef": _reference,
-        "pattern": _pattern,
-        "properties": _properties,
-        "additionalProperties": _additional_properties,
-        "patternProperties": _unchecked,
-        "unevaluatedProperties": _unchecked,
-    },
+    Draft202012Validator, {name: _counted(check) for name, check in _KEYWORDS.items()}
 )

@@ -101,7 +101,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
                 "b": {"$ref": "#/definitions/a"},
             },
         ),
-        "come to an end",
+        "takes too long",
     ),
     "too many variables": (a_template({f"v{i}": {} for i in range(201)}), "200 variables"),
     "too many values": (a_template({"x": {"enum": list(range(2100))}}), "2000"),
@@ -169,6 +169,9 @@ SLOW: dict[str, dict[str, Any]] = {
             "default": {"a" * 60 + "b": 1},
         }
     },
+    "uniqueItems": {
+        "x": {"uniqueItems": True, "default": [i if i % 2 else str(i) for i in range(1900)]}
+    },
     "another dialect": {
         "x": {
             "allOf": [
@@ -202,7 +205,7 @@ def test_references_that_multiply_cannot_make_the_check_slow() -> None:
     definitions["d40"] = {"type": "integer"}
     started = time.process_time()
 
-    with pytest.raises(Invalid, match="come to an end"):
+    with pytest.raises(Invalid, match="takes too long"):
         check_template(
             a_template({"x": {"$ref": "#/definitions/d0", "default": 1}}, definitions=definitions)
         )
