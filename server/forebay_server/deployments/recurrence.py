@@ -16,7 +16,9 @@ from croniter.croniter import CroniterError
 from forebay.wire.schedules import CronSchedule, IntervalSchedule, RRuleSchedule, Schedule
 from forebay_server.deployments.rrules import TooManySteps, local_times, parse
 
-FIRST_YEAR, LAST_YEAR = 1900, 2200  # of an anchor: far from where dates overflow
+# Far from where dates overflow.
+FIRST_YEAR, LAST_YEAR = 1900, 2200
+MAX_INTERVAL = timedelta(days=36_525)
 
 
 class BadSchedule(Exception):
@@ -35,6 +37,8 @@ def check(schedule: Schedule, now: datetime) -> None:
             raise BadSchedule(
                 "anchor_date", f"must lie between the years {FIRST_YEAR} and {LAST_YEAR}"
             )
+        if schedule.interval > MAX_INTERVAL:
+            raise BadSchedule("interval", "must be at most a hundred years")
     elif isinstance(schedule, CronSchedule):
         _check_cron(schedule.cron)
     else:

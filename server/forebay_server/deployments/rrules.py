@@ -164,7 +164,7 @@ def _begun_near(rule: Any, start: datetime) -> Any:
     begun: datetime = rule._dtstart
     if rule._freq in _UNITS:
         unit = _UNITS[rule._freq] * rule._interval
-        steps = (start - timedelta(days=1) - begun) // unit - 1
+        steps = (start - begun) // unit - 1
         if steps <= 0:
             return rule
         if rule._count is None:
