@@ -1,10 +1,11 @@
 """Models to request bodies and answers to models, by field name. Knows no resource."""
 
 import json
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from forebay.errors import FieldProblem, Invalid
-from forebay_provider.framework.declarations import declaration, from_values
+from forebay_provider.framework.declarations import declaration, from_values, to_values
 from forebay_provider.framework.semantics import means_same
 from forebay_provider.framework.values import Unknown
 
@@ -37,6 +38,20 @@ def to_wire(plan: object, shape: type[W], since: object | None = None) -> W:
     except ValidationError as error:
         problems = tuple(FieldProblem(e["loc"], e["msg"]) for e in error.errors())
         raise Invalid("the request is not valid", problems=problems) from None
+
+
+def completed(plan: M, read: Callable[[], M]) -> M:
+    """`plan` with what is unknown in it taken from the object that `read` answers.
+
+    What was known is kept: it was a promise to Terraform. If somebody changes the object
+    meanwhile, the next refresh tells.
+    """
+    values = to_values(plan)
+    unknown = [name for name, value in values.items() if isinstance(value, Unknown)]
+    if unknown:
+        found = to_values(read())
+        values |= {name: found[name] for name in unknown}
+    return from_values(type(plan), values)
 
 
 def from_wire(model: type[M], answer: "BaseModel") -> M:

@@ -43,7 +43,7 @@ class Core:
         """Plan and apply; the new state."""
         plan = self.plan(config)
         assert not plan.diagnostics, plan.diagnostics
-        answer = self._change(config, plan)
+        answer = self.change(config, plan)
         assert not answer.diagnostics, answer.diagnostics
         planned = self.call.decode(self.model, plan.planned_state)
         new = self.call.decode(self.model, answer.new_state)
@@ -53,10 +53,21 @@ class Core:
         assert not self.changes(**config)
         return self.state
 
+    def change(self, config: dict[str, Any], plan: Any) -> Any:
+        """The answer to an apply of what was planned."""
+        return self.call(
+            "ApplyResourceChange",
+            type_name=self.type_name,
+            config=self.call.encode(self.model, config),
+            prior_state=self.call.encode(self.model, self.state),
+            planned_state=plan.planned_state,
+            planned_private=plan.planned_private,
+        )
+
     def refuse(self, **config: Any) -> Any:
         """The one diagnostic of a change that fails."""
         plan = self.plan(config)
-        answer = self._change(config, plan)
+        answer = self.change(config, plan)
         self.state = self.call.decode(self.model, answer.new_state)
         (found,) = answer.diagnostics
         return found
@@ -101,16 +112,6 @@ class Core:
         )
         self.state = self.call.decode(self.model, answer.new_state)
         return list(answer.diagnostics)
-
-    def _change(self, config: dict[str, Any], plan: Any) -> Any:
-        return self.call(
-            "ApplyResourceChange",
-            type_name=self.type_name,
-            config=self.call.encode(self.model, config),
-            prior_state=self.call.encode(self.model, self.state),
-            planned_state=plan.planned_state,
-            planned_private=plan.planned_private,
-        )
 
     def _proposed(self, config: dict[str, Any]) -> dict[str, Any]:
         proposed = {}
@@ -282,6 +283,36 @@ def test_queue_without_a_priority_follows_the_server(
     assert moved is not None
     assert moved["priority"] > made["priority"]
     assert queue.changes(work_pool_name="etl", name="a") == []
+
+
+def test_queue_that_is_moved_between_plan_and_apply_keeps_what_was_planned(
+    core: Callable[..., Core],
+) -> None:
+    pool, queue, urgent = core(WorkPool), core(WorkQueue), core(WorkQueue)
+    pool.apply(name="etl", type="process")
+    made = queue.apply(work_pool_name="etl", name="a")
+    config = {"work_pool_name": "etl", "name": "a", "description": "d"}
+    plan = queue.plan(config)
+    urgent.apply(work_pool_name="etl", name="b", priority=made["priority"])
+
+    answer = queue.change(config, plan)
+
+    assert answer.new_state == plan.planned_state
+    queue.state = queue.call.decode(WorkQueue, answer.new_state)
+    moved = queue.refresh()
+    assert moved is not None
+    assert moved["priority"] > made["priority"]
+    assert queue.changes(**config) == []
+
+
+def test_value_that_state_lacks_is_read_after_an_update(core: Callable[..., Core]) -> None:
+    pool = core(WorkPool)
+    made = pool.apply(name="etl", type="process")
+    pool.state = {**made, "created": None}
+
+    state = pool.apply(name="etl", type="process", description="d")
+
+    assert state["created"] == made["created"]
 
 
 def test_queue_renamed_outside_is_still_the_same_one(

@@ -42,13 +42,11 @@ def plan(
 
 
 def _object(model: type[Any], config: Values, prior: Values | None, proposed: Values) -> Values:
+    is_new, before = prior is None, prior or {}
     return {
-        a.name: _value(
-            a, config[a.name], None if prior is None else prior[a.name], proposed[a.name],
-            is_new=prior is None,
-        )
+        a.name: _value(a, config[a.name], before.get(a.name), proposed[a.name], is_new=is_new)
         for a in declaration(model).attributes
-    }  # fmt: skip
+    }
 
 
 def _value(attribute: Attribute, config: Any, prior: Any, proposed: Any, *, is_new: bool) -> Any:

@@ -8,7 +8,7 @@ from forebay_provider.configuration import Connection
 from forebay_provider.framework.checks import at_least, at_most, custom, matches
 from forebay_provider.framework.declarations import JsonText, attribute, from_values, model
 from forebay_provider.framework.resource import Resource
-from forebay_provider.mapping import from_wire, to_wire
+from forebay_provider.mapping import completed, from_wire, to_wire
 from forebay_provider.names import MAX_INT, NAME, POOL_NAME, as_uuid, name_taken, no_such_id
 from forebay_provider.resources import job_template
 
@@ -70,7 +70,8 @@ class WorkPoolResource(Resource[WorkPool, Connection]):
     def update(self, plan: WorkPool, state: WorkPool) -> WorkPool:
         body = to_wire(plan, wire.work_pools.WorkPoolUpdate, since=state)
         self.client.send(calls.work_pools.update(state.name, body))
-        return from_wire(WorkPool, self.client.send(calls.work_pools.read(state.name)))
+        read = calls.work_pools.read(state.name)
+        return completed(plan, lambda: from_wire(WorkPool, self.client.send(read)))
 
     def delete(self, state: WorkPool) -> None:
         with suppress(NotFound):

@@ -8,7 +8,7 @@ from forebay_provider.configuration import Connection
 from forebay_provider.framework.checks import at_least, at_most
 from forebay_provider.framework.declarations import attribute, from_values, model
 from forebay_provider.framework.resource import Resource
-from forebay_provider.mapping import from_wire, to_wire
+from forebay_provider.mapping import completed, from_wire, to_wire
 from forebay_provider.names import MAX_INT, NAME, as_uuid, name_taken, no_such_id
 
 
@@ -73,7 +73,8 @@ class WorkQueueResource(Resource[WorkQueue, Connection]):
         pool = state.work_pool_name
         body = to_wire(plan, wire.work_queues.WorkQueueUpdate, since=state)
         self.client.send(calls.work_queues.update(pool, state.name, body))
-        return from_wire(WorkQueue, self.client.send(calls.work_queues.read(pool, plan.name)))
+        read = calls.work_queues.read(pool, plan.name)
+        return completed(plan, lambda: from_wire(WorkQueue, self.client.send(read)))
 
     def delete(self, state: WorkQueue) -> None:
         try:
