@@ -34,6 +34,10 @@ class Cluster:
         asyncio.run(self._execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}"))
         return self._url_of(name)
 
+    def drop(self, url: str) -> None:
+        """Delete a database again, whoever may still be connected."""
+        asyncio.run(self._execute(f"DROP DATABASE {urlsplit(url).path[1:]} WITH (FORCE)"))
+
     def make_template(self) -> None:
         """Migrate the database that the others are copied from."""
         asyncio.run(self._execute(f"CREATE DATABASE {TEMPLATE}"))

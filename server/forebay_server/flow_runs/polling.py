@@ -110,7 +110,14 @@ def _queues(poll: Poll, is_due: ColumnElement[bool]) -> Select[Any]:
     is_polled = queue.work_pool_id == work_pools.c.id
     if poll.queue_names:
         is_polled &= queue.name.in_(poll.queue_names)
-    has_due = select(flow_runs.c.id).where(flow_runs.c.work_queue_id == queue.id, is_due).exists()
+    # The first one, not just any: that is what the index on times is sure to be used for.
+    first_due = (
+        select(flow_runs.c.id)
+        .where(flow_runs.c.work_queue_id == queue.id, is_due)
+        .order_by(flow_runs.c.next_scheduled_start_time, flow_runs.c.id)
+        .limit(1)
+        .scalar_subquery()
+    )
     pool_limit = work_pools.c.concurrency_limit
     pool_free = pool_limit - claim_queries.held_in_pool(work_pools.c.id)
     queue_free = queue.concurrency_limit - claim_queries.held_in_queue(queue.id)
@@ -125,7 +132,7 @@ def _queues(poll: Poll, is_due: ColumnElement[bool]) -> Select[Any]:
             queue.status,
             queue.last_polled,
             case((queue.concurrency_limit.is_not(None), queue_free)).label("queue_free"),
-            case((queue.is_paused, false()), else_=has_due).label("has_due"),
+            case((queue.is_paused, false()), else_=first_due.is_not(None)).label("has_due"),
         )
         .outerjoin(work_queues, is_polled)
         .where(work_pools.c.name == poll.pool_name)
