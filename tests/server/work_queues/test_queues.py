@@ -335,3 +335,42 @@ async def test_queue_that_a_deployment_names_is_made_once(
     assert made.id == found.id
     assert made.work_pool_name == "p"
     assert str(default.id) == pool["default_queue_id"]
+
+
+async def test_pools_made_at_once_under_one_name_are_one_pool(api: httpx.AsyncClient) -> None:
+    answers = await asyncio.gather(
+        *(api.post("/work_pools/", json={"name": "p"}) for _ in range(8))
+    )
+
+    made = [answer for answer in answers if answer.status_code == 201]
+    refused = [answer for answer in answers if answer.status_code == 409]
+    assert (len(made), len(refused)) == (1, 7)
+    assert {answer.json()["existing_id"] for answer in refused} == {made[0].json()["id"]}
+    assert len((await api.post("/work_queues/filter")).json()) == 1
+
+
+async def test_queues_without_a_pool_made_at_once_share_the_agents_pool(
+    api: httpx.AsyncClient,
+) -> None:
+    answers = await asyncio.gather(
+        *(api.post("/work_queues/", json={"name": f"q{i}"}) for i in range(8))
+    )
+
+    assert [answer.status_code for answer in answers] == [201] * 8
+    assert sorted(answer.json()["priority"] for answer in answers) == list(range(2, 10))
+    assert (await api.post("/work_pools/count")).json() == 1
+
+
+async def test_queue_named_by_several_deployments_at_once_is_made_once(
+    api: httpx.AsyncClient, database: Database
+) -> None:
+    await a_pool(api, "p")
+
+    async def find() -> UUID:
+        async with database.write() as db:
+            found: UUID = (await queries.find_or_create(db, "p", "new")).id
+            return found
+
+    ids = await asyncio.gather(*(find() for _ in range(8)))
+
+    assert len(set(ids)) == 1
