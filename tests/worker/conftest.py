@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+import httpx2 as httpx
 import pytest
 
 from forebay.calls import deployments, flow_runs, flows, logs, work_pools
@@ -234,6 +235,63 @@ class WorkerProcess:
         if self.process.poll() is None:
             self.process.kill()
             self.process.communicate()
+
+
+class LossyProxy:
+    """Passes requests on to a server, and loses the first answer about every proposed state."""
+
+    def __init__(self, target: str) -> None:
+        self.lost: list[str] = []
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), _passing_on(self, target))
+        self.api_url = f"http://127.0.0.1:{self.server.server_port}/api"
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def _passing_on(proxy: LossyProxy, target: str) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def pass_on(self) -> None:
+            content = self.rfile.read(int(self.headers.get("content-length", 0)))
+            headers = {
+                name: value
+                for name, value in self.headers.items()
+                if name.lower() not in ("host", "content-length", "accept-encoding")
+            }
+            url = target + self.path.removeprefix("/api")
+            answer = httpx.request(self.command, url, content=content, headers=headers)
+            if self.path.endswith("/set_state"):
+                state = json.loads(content)["state"]["type"]
+                if state not in proxy.lost:
+                    proxy.lost.append(state)
+                    self.close_connection = True
+                    return
+            self.send_response(answer.status_code)
+            for name, value in answer.headers.items():
+                if name not in ("transfer-encoding", "connection", "date", "server"):
+                    self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(answer.content)
+
+        do_GET = do_POST = do_PATCH = pass_on
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing: the tests look at what was lost."""
+
+    return Handler
+
+
+@pytest.fixture
+def lossy(shared_server: RunningServer) -> Iterator[LossyProxy]:
+    """A proxy of the server that all tests share."""
+    proxy = LossyProxy(shared_server.api_url)
+    yield proxy
+    proxy.close()
 
 
 @pytest.fixture

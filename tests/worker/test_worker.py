@@ -14,7 +14,7 @@ from forebay.wire.states import StateType
 from forebay.wire.work_pools import WorkerStatus
 from tests.conftest import start_server, stop_process
 from tests.worker.builders import wait_until_gone
-from tests.worker.conftest import Site, WorkerProcess
+from tests.worker.conftest import LossyProxy, Site, WorkerProcess
 
 
 def test_limit_is_never_exceeded(site: Site, tmp_path: Path) -> None:
@@ -155,6 +155,21 @@ def test_api_that_is_away_for_a_while_costs_no_run(own_site: Site, tmp_path: Pat
         assert site.messages(before, "stdout") == ["waiting"]
     finally:
         stop_process(again.process)
+
+
+def test_answers_that_are_lost_neither_stop_nor_double_a_run(
+    site: Site, lossy: LossyProxy
+) -> None:
+    run_id = site.run(site.deploy("greet"))
+
+    worker = site.worker("--run-once", environment={"FOREBAY_API_URL": lossy.api_url})
+
+    assert worker.end() == 0
+    assert lossy.lost == ["PENDING", "RUNNING", "COMPLETED"]
+    run = site.read(run_id)
+    assert run.state_type is StateType.COMPLETED
+    assert run.run_count == 1
+    assert site.messages(run_id, "stdout") == ["hello you 0"]
 
 
 def test_queues_that_are_missing_are_made_and_only_they_are_served(site: Site) -> None:

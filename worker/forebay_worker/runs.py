@@ -61,6 +61,7 @@ class RunInHand:
         self._at = surroundings
         self._claim: str | None = None
         self._configuration: JobConfiguration | None = None
+        self._infrastructure_id: str | None = None
         self._ending = asyncio.Event()
         self._message = ""
         self._told: StateType | None = None
@@ -88,7 +89,9 @@ class RunInHand:
             await self._report(new_state(StateType.CRASHED, str(error)))
             return
         try:
-            infrastructure_id = await self._at.worker_type.start(self._configuration, assignment)
+            self._infrastructure_id = infrastructure_id = await self._at.worker_type.start(
+                self._configuration, assignment
+            )
         except StartFailed as error:
             await self._report(new_state(StateType.CRASHED, str(error)))
             return
@@ -100,8 +103,15 @@ class RunInHand:
             await self._conclude(outcome)
 
     async def give_up(self, error: Exception) -> None:
-        """Report the run CRASHED for an error that nothing here foresaw."""
+        """End a claimed run and report it CRASHED for an error that nothing here foresaw."""
+        if not self.is_claimed:
+            return
         kind = type(self._at.worker_type).__name__
+        if self._infrastructure_id is not None:
+            try:
+                await self._at.worker_type.kill(self._infrastructure_id, KILL_GRACE_SECONDS)
+            except Exception:
+                logger.exception("infrastructure %s may go on", self._infrastructure_id)
         await self._report(new_state(StateType.CRASHED, f"{kind} failed with {error!r}."))
 
     # What a worker type reports while the run goes on (`base.Reporter`).
