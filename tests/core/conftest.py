@@ -4,18 +4,27 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-Forebay = Callable[..., subprocess.CompletedProcess[str]]
+from forebay.calls import deployments, flows, work_pools
+from forebay.cli.entrypoints import read_entrypoint
+from forebay.client import Client
+from forebay.settings import ClientSettings
+from forebay.wire.deployments import Deployment, DeploymentCreate
+from forebay.wire.flows import FlowCreate
+from forebay.wire.work_pools import WorkPoolCreate
+from tests.core.builders import SOURCE, Run
 
 
 @pytest.fixture
-def forebay(tmp_path: Path) -> Forebay:
+def forebay(tmp_path: Path) -> Run:
     """Runs the installed `forebay` in a folder of its own, without a terminal."""
 
     def run(
@@ -33,6 +42,53 @@ def forebay(tmp_path: Path) -> Forebay:
         )
 
     return run
+
+
+@pytest.fixture
+def run(forebay: Run, shared_server: Any) -> Run:
+    """The command line with that server's address and token."""
+
+    def run(*args: object, input: str = "") -> subprocess.CompletedProcess[str]:
+        return forebay(*map(str, args), environment=shared_server.environment, input=input)
+
+    return run
+
+
+@pytest.fixture
+def client(shared_server: Any) -> Iterator[Client]:
+    """A client of the same server."""
+    settings = ClientSettings(api_url=shared_server.api_url, api_key=shared_server.api_key)
+    with Client(settings) as client:
+        yield client
+
+
+@pytest.fixture
+def pool(client: Client) -> str:
+    """A pool of its own, whose template has the variable `image`."""
+    template = {
+        "job_configuration": {"image": "{{ image }}"},
+        "variables": {"type": "object", "properties": {"image": {"type": "string"}}},
+    }
+    body = WorkPoolCreate(name=f"pool {uuid.uuid4()}", type="process", base_job_template=template)
+    return client.send(work_pools.create(body)).name
+
+
+@pytest.fixture
+def deployment(client: Client, pool: str, tmp_path: Path) -> Deployment:
+    """A deployment of `say_hello` in that pool, as the command line makes it."""
+    (tmp_path / "hello.py").write_text(SOURCE)
+    source = read_entrypoint("hello.py:say_hello", tmp_path)
+    flow = client.send(flows.create(FlowCreate(name=f"flow of {pool}")))
+    body = DeploymentCreate(
+        name="default",
+        flow_id=flow.id,
+        work_pool_name=pool,
+        path=str(source.folder),
+        entrypoint=source.text,
+        parameter_openapi_schema=source.parameters,
+        enforce_parameter_schema=True,
+    )
+    return client.send(deployments.create(body))
 
 
 @dataclass(frozen=True)

@@ -2,29 +2,17 @@
 
 import json
 import uuid
-from collections.abc import Callable
 from pathlib import Path
-from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
+
+from tests.core.builders import Run, as_json
 
 TEMPLATE = {
     "job_configuration": {"image": "{{ image }}"},
     "variables": {"type": "object", "properties": {"image": {"type": "string"}}},
 }
-
-Run = Callable[..., CompletedProcess[str]]
-
-
-@pytest.fixture
-def run(forebay: Run, shared_server: Any) -> Run:
-    """The command line with that server's address and token."""
-
-    def run(*args: str, input: str = "") -> CompletedProcess[str]:
-        return forebay(*args, environment=shared_server.environment, input=input)
-
-    return run
 
 
 @pytest.fixture
@@ -41,11 +29,6 @@ def pool(run: Run, name: str) -> str:
     )
     assert ended.returncode == 0, ended.stderr
     return name
-
-
-def as_json(ended: CompletedProcess[str]) -> Any:
-    assert ended.returncode == 0, ended.stderr
-    return json.loads(ended.stdout)
 
 
 def test_created_pool_can_be_inspected(run: Run, name: str) -> None:

@@ -4,15 +4,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
 import forebay as package
-
-Forebay = Callable[..., subprocess.CompletedProcess[str]]
+from tests.core.builders import Run
 
 SERVER = ("forebay_server", "fastapi", "sqlalchemy", "sqlmodel")
 OTHERS = (*SERVER, "forebay_worker", "forebay_provider", "grpc")
@@ -57,7 +55,7 @@ def test_command_of_the_client_imports_no_other_package() -> None:
     assert modules.isdisjoint(OTHERS)
 
 
-def test_help_lists_own_and_announced_groups(forebay: Forebay) -> None:
+def test_help_lists_own_and_announced_groups(forebay: Run) -> None:
     ended = forebay("--help")
 
     assert ended.returncode == 0
@@ -65,14 +63,14 @@ def test_help_lists_own_and_announced_groups(forebay: Forebay) -> None:
         assert f" {group} " in ended.stdout
 
 
-def test_version(forebay: Forebay) -> None:
+def test_version(forebay: Run) -> None:
     ended = forebay("--version")
 
     assert ended.returncode == 0
     assert ended.stdout == f"forebay {package.__version__}\n"
 
 
-def test_group_of_another_package_is_imported_when_it_is_called(forebay: Forebay) -> None:
+def test_group_of_another_package_is_imported_when_it_is_called(forebay: Run) -> None:
     ended = forebay("server", "--help")
 
     assert ended.returncode == 0
@@ -104,7 +102,7 @@ def announced(tmp_path: Path) -> dict[str, str]:
 
 
 def test_group_without_its_extra_names_package_and_command(
-    forebay: Forebay, announced: dict[str, str]
+    forebay: Run, announced: dict[str, str]
 ) -> None:
     ended = forebay("early", "--help", environment=announced)
 
@@ -114,7 +112,7 @@ def test_group_without_its_extra_names_package_and_command(
 
 
 def test_command_that_misses_its_extra_when_it_runs_says_the_same(
-    forebay: Forebay, announced: dict[str, str]
+    forebay: Run, announced: dict[str, str]
 ) -> None:
     ended = forebay("late", "start", environment=announced)
 
@@ -123,7 +121,7 @@ def test_command_that_misses_its_extra_when_it_runs_says_the_same(
 
 
 def test_group_without_its_extra_is_listed_all_the_same(
-    forebay: Forebay, announced: dict[str, str]
+    forebay: Run, announced: dict[str, str]
 ) -> None:
     ended = forebay("--help", environment=announced)
 
@@ -132,7 +130,7 @@ def test_group_without_its_extra_is_listed_all_the_same(
 
 
 def test_defect_is_one_line_unless_debugging_is_asked_for(
-    forebay: Forebay, announced: dict[str, str]
+    forebay: Run, announced: dict[str, str]
 ) -> None:
     quiet = forebay("own", "start", environment=announced)
     loud = forebay("own", "start", environment={**announced, "FOREBAY_DEBUG": "1"})
@@ -173,9 +171,7 @@ def test_defect_is_one_line_unless_debugging_is_asked_for(
     ],
     ids=" ".join,
 )
-def test_wrong_usage_exits_with_2_before_anything_is_sent(
-    forebay: Forebay, args: list[str]
-) -> None:
+def test_wrong_usage_exits_with_2_before_anything_is_sent(forebay: Run, args: list[str]) -> None:
     nobody = {"FOREBAY_API_URL": "http://127.0.0.1:1/api"}
 
     ended = forebay(*args, input="{}", environment=nobody)
@@ -185,13 +181,13 @@ def test_wrong_usage_exits_with_2_before_anything_is_sent(
     assert "Traceback" not in ended.stderr
 
 
-def test_misspelt_command_names_the_right_one(forebay: Forebay) -> None:
+def test_misspelt_command_names_the_right_one(forebay: Run) -> None:
     ended = forebay("work-poll", "ls")
 
     assert "work-pool" in ended.stderr
 
 
-def test_server_that_is_not_there_exits_with_5_and_names_the_next_step(forebay: Forebay) -> None:
+def test_server_that_is_not_there_exits_with_5_and_names_the_next_step(forebay: Run) -> None:
     ended = forebay("work-pool", "ls", environment={"FOREBAY_API_URL": "http://127.0.0.1:1"})
 
     assert ended.returncode == 5
@@ -199,14 +195,14 @@ def test_server_that_is_not_there_exits_with_5_and_names_the_next_step(forebay: 
     assert "forebay server start" in ended.stderr
 
 
-def test_address_that_is_no_url_exits_with_2(forebay: Forebay) -> None:
+def test_address_that_is_no_url_exits_with_2(forebay: Run) -> None:
     ended = forebay("work-pool", "ls", environment={"FOREBAY_API_URL": "localhost"})
 
     assert ended.returncode == 2
     assert "'localhost' is not a URL" in ended.stderr
 
 
-def test_output_that_nobody_reads_any_more_is_no_error(forebay: Forebay) -> None:
+def test_output_that_nobody_reads_any_more_is_no_error(forebay: Run) -> None:
     command = f"{Path(sys.executable).parent / 'forebay'} --help | true"
 
     ended = subprocess.run(
@@ -216,7 +212,7 @@ def test_output_that_nobody_reads_any_more_is_no_error(forebay: Forebay) -> None
     assert ended.stderr == ""
 
 
-def test_default_template_is_the_worker_types_own(forebay: Forebay) -> None:
+def test_default_template_is_the_worker_types_own(forebay: Run) -> None:
     ended = forebay("work-pool", "get-default-base-job-template", "--type", "process")
 
     template = json.loads(ended.stdout)

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 import typer
 
 from forebay.cli.failures import advice
+from forebay.cli.named import DeploymentName, read_deployment
 from forebay.cli.output import (
     Output,
     OutputOption,
@@ -15,6 +16,7 @@ from forebay.cli.output import (
     print_table,
     say,
 )
+from forebay.cli.schedule import app as schedule_app
 from forebay.cli.session import (
     PAGE,
     checked,
@@ -31,15 +33,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from forebay.client import Client
-    from forebay.wire.deployments import Deployment
     from forebay.wire.states import StateCreate
 
 app = typer.Typer(no_args_is_help=True)
+app.add_typer(schedule_app, name="schedule")
 
-SEE_DEPLOYMENTS = "`forebay deployment ls` lists the deployments."
-DeploymentName = Annotated[
-    str, typer.Argument(metavar="NAME", help="FLOW/DEPLOYMENT, or its id.", show_default=False)
-]
 JobVariables = Annotated[
     list[str] | None,
     typer.Option("--job-variable", "-jv", metavar="KEY=VALUE", help="For the pool's template."),
@@ -160,7 +158,7 @@ def run(
         idempotency_key=str(uuid4()),
     )
     with connect() as client:
-        deployment = _read(client, name)
+        deployment = read_deployment(client, name)
         shown = f"`forebay deployment inspect {shlex.quote(name)}` shows what it takes."
         with advice((Conflict, Invalid), shown):
             flow_run = client.send(deployments.create_flow_run(deployment.id, body))
@@ -217,7 +215,7 @@ def inspect(name: DeploymentName, output: OutputOption = Output.TEXT) -> None:
     from forebay.calls import flows
 
     with connect() as client:
-        deployment = _read(client, name)
+        deployment = read_deployment(client, name)
         if output is Output.JSON:
             print_json(deployment)
             return
@@ -255,29 +253,12 @@ def delete(
     from forebay.calls import deployments
 
     with connect() as client:
-        deployment = _read(client, name)
+        deployment = read_deployment(client, name)
         confirm(f"Delete the deployment {name!r}?", yes)
         client.send(deployments.delete(deployment.id))
     say(f"Deleted the deployment {name!r}.", output)
     if output is Output.JSON:
         print_json(deployment)
-
-
-def _read(client: "Client", name: str) -> "Deployment":
-    """The deployment by its id or by FLOW/DEPLOYMENT."""
-    from forebay.calls import deployments
-
-    with advice(NotFound, SEE_DEPLOYMENTS):
-        flow, separator, own = name.partition("/")
-        if separator and flow and own:
-            return client.send(deployments.read_by_name(flow, own))
-        try:
-            id = UUID(name)
-        except ValueError:
-            raise typer.BadParameter(
-                f"{name!r} is neither FLOW/DEPLOYMENT nor an id. {SEE_DEPLOYMENTS}"
-            ) from None
-        return client.send(deployments.read(id))
 
 
 def _flow_names(client: "Client", ids: "Iterable[UUID]") -> dict[UUID, str]:
