@@ -29,6 +29,7 @@ class Cloud(WorkerType[JobConfiguration]):
 
     def __init__(self) -> None:
         self.started = asyncio.Event()
+        self.waited_for = asyncio.Event()
         self.ended: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self.killed: list[str] = []
         self.assignment: Assignment | None = None
@@ -42,6 +43,7 @@ class Cloud(WorkerType[JobConfiguration]):
         return "cloud/1"
 
     async def wait(self, infrastructure_id: str) -> Outcome:
+        self.waited_for.set()
         return await self.ended
 
     async def kill(self, infrastructure_id: str, grace_seconds: float) -> None:
@@ -125,7 +127,7 @@ async def test_infrastructure_that_ends_without_a_report_is_reported_crashed(sit
 async def test_infrastructure_that_nobody_can_wait_for_is_killed(site: Site) -> None:
     run_id = site.run(site.deploy("greet"))
     async with serving(site) as bench:
-        await bench.cloud.started.wait()
+        await bench.cloud.waited_for.wait()
         ended, bench.cloud.ended = bench.cloud.ended, asyncio.Future()
         ended.set_exception(ConnectionError("no route"))
         run = await bench.until(run_id, StateType.CRASHED)
