@@ -1,6 +1,6 @@
 """Who holds the slots, over HTTP."""
 
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import httpx2 as httpx
 import pytest
@@ -55,7 +55,8 @@ async def test_queue_pages_through_its_holders(api: httpx.AsyncClient, database:
 
 
 @pytest.mark.parametrize(
-    "path", ["/work_pools/nope/concurrency_status", f"/work_queues/{uuid4()}/concurrency_status"]
+    "path",
+    ["/work_pools/nope/concurrency_status", f"/work_queues/{UUID(int=1)}/concurrency_status"],
 )
 async def test_what_is_not_there_answers_404(api: httpx.AsyncClient, path: str) -> None:
     assert (await api.post(path)).status_code == 404
