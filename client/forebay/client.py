@@ -27,6 +27,9 @@ T = TypeVar("T")
 
 RETRIED_STATUSES = frozenset({408, 429, 502, 503, 504})
 MAX_WAIT_SECONDS = 10.0
+# What the framework of both servers says when an address leads nowhere. It tells nothing about
+# the object that was asked for, and neither does a 404 that is not JSON: a proxy's page, say.
+NO_SUCH_ROUTE = "Not Found"
 
 
 class _Transport:
@@ -174,10 +177,11 @@ def api_error(status: int, content: bytes, api_url: str) -> ApiError:
         body = None
     kind = BY_STATUS.get(status, ApiError)
     if not isinstance(body, dict):
-        # Not the API's own words: a proxy's page, say. A 404 of that kind tells nothing about
-        # the object that was asked for.
-        kind = ApiError if kind is NotFound else kind
         body = {"detail": f"{api_url} answered with HTTP status {status}; is the API there?"}
+        kind = ApiError if kind is NotFound else kind
+    elif kind is NotFound and body.get("detail") == NO_SUCH_ROUTE:
+        body = {"detail": f"{api_url} has no such endpoint; is that the address of the API?"}
+        kind = ApiError
     problems = _problems(body.get("exception_detail"))
     message = body.get("detail") or body.get("exception_message") or f"HTTP status {status}"
     if problems:

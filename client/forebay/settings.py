@@ -59,6 +59,14 @@ class ClientSettings:
     timeout_seconds: float = 30.0
     max_tries: int = 5  # of a call that may be repeated, the first included
 
+    def __post_init__(self) -> None:
+        # Checked here, because the HTTP library would show the token in its own complaint.
+        if self.api_key and not (self.api_key.isascii() and self.api_key.isprintable()):
+            raise ConfigurationError(
+                "The API key (FOREBAY_API_KEY) has characters that no token has, such as a line "
+                "break; copy it again."
+            )
+
     @classmethod
     def load(
         cls, environ: Mapping[str, str] | None = None, *, api_url: str | None = None
@@ -121,4 +129,6 @@ def read_profile(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _first(values: Mapping[str, str], names: tuple[str, ...]) -> str | None:
-    return next((values[name] for name in names if values.get(name)), None)
+    # Stripped: a value that was read from a file often ends in a line break.
+    found = (values.get(name, "").strip() for name in names)
+    return next((value for value in found if value), None)

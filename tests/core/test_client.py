@@ -190,6 +190,17 @@ def test_missing_credentials_name_the_setting(send: Send, scripted: Any) -> None
         send(scripted.api_url, READ)
 
 
+def test_address_that_leads_nowhere_does_not_mean_that_the_object_is_gone(
+    send: Send, scripted: Any
+) -> None:
+    scripted.says(404, '{"detail": "Not Found"}')
+
+    with pytest.raises(ApiError, match=f"{scripted.api_url} has no such endpoint") as caught:
+        send(scripted.api_url, READ)
+
+    assert not isinstance(caught.value, NotFound)
+
+
 def test_a_page_instead_of_an_error_does_not_mean_that_the_object_is_gone(
     send: Send, scripted: Any
 ) -> None:

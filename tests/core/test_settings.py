@@ -111,6 +111,20 @@ def test_credentials_do_not_show_when_settings_are_printed(home: Path) -> None:
     assert "local-token" not in text
 
 
+def test_line_break_around_a_token_is_dropped(tmp_path: Path) -> None:
+    settings = load(tmp_path, FOREBAY_API_KEY="token\r\n")
+
+    assert settings.api_key == "token"
+
+
+@pytest.mark.parametrize("key", ["sec\nret", "secr\u00e9t", "sec\x00ret"])
+def test_token_that_cannot_be_sent_is_refused_without_being_shown(key: str) -> None:
+    with pytest.raises(ConfigurationError, match="FOREBAY_API_KEY") as caught:
+        ClientSettings(api_key=key)
+
+    assert "sec" not in str(caught.value)
+
+
 def test_unknown_profile_names_those_that_exist(home: Path) -> None:
     with pytest.raises(ConfigurationError, match="'nowhere'; it has: far, local"):
         load(home, FOREBAY_PROFILE="nowhere")
