@@ -1,13 +1,14 @@
 """`forebay flow-run` against a real server; the tests play the worker."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from forebay.calls import work_pools
+from forebay.calls import flow_runs, work_pools
 from forebay.client import Client
 from forebay.wire.deployments import Deployment
 from forebay.wire.states import StateType
@@ -179,6 +180,22 @@ def test_watching_ends_at_its_time_limit_and_says_how_to_go_on(
     assert ended.returncode == 1
     assert "still Scheduled" in ended.stderr
     assert "forebay flow-run watch" in ended.stderr
+
+
+def test_interrupted_watching_leaves_the_run_as_it_is(
+    deployment: Deployment, client: Client, shared_server: Any
+) -> None:
+    made = start(client, deployment)
+    process = watch(shared_server, made.id)
+    assert process.stdout is not None
+    process.stdout.readline()
+
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    assert client.send(flow_runs.read(made.id)).state_type is StateType.SCHEDULED
 
 
 def test_run_that_nobody_takes_is_explained(
