@@ -1,0 +1,46 @@
+"""Flows for the real Prefect; this file is imported by its worker and engine, not by the tests."""
+
+import os
+import time
+
+from prefect import flow, get_run_logger, task
+
+
+@task
+def add(left, right):
+    return left + right
+
+
+@flow(log_prints=True)
+def succeeds(x: int = 1):
+    print(f"printed {x}")
+    get_run_logger().info("sum %d", add(x, 2))
+
+
+@flow
+def fails():
+    raise ValueError("no good")
+
+
+@flow(retries=1, retry_delay_seconds=1)
+def succeeds_at_the_second_try():
+    from prefect.runtime import flow_run
+
+    if flow_run.run_count < 2:
+        raise ValueError("first try")
+
+
+@flow
+def crashes():
+    os._exit(9)
+
+
+@flow
+def sleeps(seconds: float = 120):
+    get_run_logger().info("sleeping")
+    time.sleep(seconds)
+
+
+@flow
+def works_a_while(seconds: float = 1.0):
+    time.sleep(seconds)
