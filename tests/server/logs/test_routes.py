@@ -116,6 +116,8 @@ async def test_a_batch_of_too_many_lines_is_refused(api: httpx.AsyncClient) -> N
 
 
 async def test_a_page_of_a_runs_lines_is_read_from_an_index(database: Database) -> None:
+    if database.dialect != "sqlite":
+        pytest.skip("an empty table's plan on PostgreSQL says nothing")
     criteria = LogFilter.model_validate({"flow_run_id": {"any_": [RUN]}})
     statement = queries.selected(criteria, LogSort.TIMESTAMP_ASC, 200, 0)
     sql = statement.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
