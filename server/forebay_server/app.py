@@ -18,6 +18,7 @@ from forebay_server.events import routes as events
 from forebay_server.events.queries import STORED
 from forebay_server.events.recorder import Recorder
 from forebay_server.events.streaming import Stream
+from forebay_server.flow_run_events.queries import STATES
 from forebay_server.flow_runs import routes as flow_runs
 from forebay_server.flows import routes as flows
 from forebay_server.health import routes as health
@@ -25,6 +26,7 @@ from forebay_server.logs import routes as logs
 from forebay_server.protocol import Gate, install_error_handlers
 from forebay_server.services.foreman import FOREMAN
 from forebay_server.services.late_runs import LATE_RUNS
+from forebay_server.services.leases import LEASES
 from forebay_server.services.loops import Service, run_forever
 from forebay_server.services.rescuer import RESCUER
 from forebay_server.services.scheduler import SCHEDULER
@@ -34,7 +36,7 @@ from forebay_server.work_pools import routes as work_pools
 from forebay_server.work_queues import routes as work_queues
 from forebay_server.workers import routes as workers
 
-SERVICES: tuple[Service, ...] = (FOREMAN, LATE_RUNS, RESCUER, SCHEDULER)
+SERVICES: tuple[Service, ...] = (FOREMAN, LATE_RUNS, LEASES, RESCUER, SCHEDULER)
 
 
 def create_app(settings: ServerSettings) -> FastAPI:
@@ -66,7 +68,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     app.state.settings = settings
     app.state.database = database
     app.state.recorder = recorder
-    app.state.event_stream = Stream(database, (STORED,))
+    app.state.event_stream = Stream(database, (STORED, STATES))
     secret = settings.api_auth_string
     app.state.authenticator = Authenticator(
         database,

@@ -14,6 +14,7 @@ from forebay.wire.states import HOLDING, TERMINAL, State, StateCreate, StateDeta
 from forebay_server.db.columns import now as process_now
 from forebay_server.db.engine import Transaction
 from forebay_server.errors import BadRequest, Invalid, NotFound
+from forebay_server.events.emit import flow_run_states_changed
 from forebay_server.flow_runs import transitions
 from forebay_server.flow_runs.bookkeeping import (
     NoCounters,
@@ -50,6 +51,7 @@ async def create(db: Transaction, run: FlowRunRow, state: StateCreate | None) ->
         await db.execute(history)
     else:
         await db.execute(into.add_cte(history.cte("history")))  # one journey instead of two
+    flow_run_states_changed(db, [first])
     return await _after_first(db, run, state)
 
 
@@ -71,6 +73,7 @@ async def create_once(
         assert known is not None  # what the insert conflicted with
         return FlowRunRow(**known._mapping), False
     await db.execute(insert(flow_run_states).values(history_row(first).model_dump()))
+    flow_run_states_changed(db, [first])
     return await _after_first(db, run, state), True
 
 
@@ -89,6 +92,7 @@ async def create_many(
     if stored:
         rows = [history_row(firsts[id]).model_dump() for id in stored]
         await db.execute(insert(flow_run_states), rows)
+        flow_run_states_changed(db, [firsts[id] for id in stored])
     return stored
 
 

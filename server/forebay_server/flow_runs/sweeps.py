@@ -7,6 +7,7 @@ from sqlalchemy import bindparam, insert, select, update
 
 from forebay.wire.states import StateCreate, StateDetails, StateType
 from forebay_server.db.engine import Transaction
+from forebay_server.events.emit import flow_run_states_changed
 from forebay_server.flow_runs import transitions
 from forebay_server.flow_runs.bookkeeping import history_row, new_state, state_columns
 from forebay_server.flow_runs.facts import Proposer
@@ -40,12 +41,14 @@ async def mark_late(db: Transaction, limit: int) -> int:
         details = StateDetails(scheduled_time=run.next_scheduled_start_time)
         late = StateCreate(type=StateType.SCHEDULED, name=LATE, state_details=details)
         state = new_state(run.id, late, at, previous=run.state_timestamp)
-        states.append(history_row(state).model_dump())
+        states.append(state)
         changes.append({"run_id": run.id, **state_columns(run, state)})
     if states:
-        await db.execute(insert(flow_run_states), states)
+        rows = [history_row(state).model_dump() for state in states]
+        await db.execute(insert(flow_run_states), rows)
         is_run = flow_runs.c.id == bindparam("run_id")
         await db.execute(update(flow_runs).where(is_run), changes)
+        flow_run_states_changed(db, states)
     return len(states)
 
 

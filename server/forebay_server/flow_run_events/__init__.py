@@ -1,0 +1,1 @@
+"""The events that runs' changes of state are, derived from their history."""
