@@ -32,6 +32,7 @@ from forebay_server.services.rescuer import RESCUER
 from forebay_server.services.scheduler import SCHEDULER
 from forebay_server.settings import ServerSettings
 from forebay_server.slots import routes as slots
+from forebay_server.variables import routes as variables
 from forebay_server.work_pools import routes as work_pools
 from forebay_server.work_queues import routes as work_queues
 from forebay_server.workers import routes as workers
@@ -91,11 +92,13 @@ def create_app(settings: ServerSettings) -> FastAPI:
         events.router,
         concurrency_limits.router,
         tag_limits.router,
+        variables.router,
         slots.router,
         collections.router,
         compatibility.router,
     ):
         api.include_router(router)
     app.include_router(api)
-    app.include_router(events.streams, prefix="/api")
+    for streams in (events.streams, logs.streams):
+        app.include_router(streams, prefix="/api")
     return app

@@ -1,14 +1,15 @@
 """What log lines can be filtered by."""
 
-import re
 from collections.abc import Iterator
 from enum import StrEnum
 from typing import Annotated, Any
+from uuid import UUID
 
 from pydantic import Field
 from sqlalchemy import ColumnElement, UnaryExpression, and_, or_, true
 
 from forebay.wire.base import MAX_INT, Text
+from forebay_server import search
 from forebay_server.db.criteria import (
     Condition,
     Criteria,
@@ -18,7 +19,6 @@ from forebay_server.db.criteria import (
 )
 from forebay_server.logs.tables import logs
 
-_TERM = re.compile(r'([-!+]?)(?:"([^"]*)"?|(\S+))')
 _Bound = Annotated[int, Field(ge=-MAX_INT, le=MAX_INT)]
 
 
@@ -61,23 +61,20 @@ class TextCriteria(Criteria):
 
     def conditions(self) -> Iterator[Condition]:
         """What a line must fulfil."""
-        wanted: list[Condition] = []
-        for sign, phrase, word in _TERM.findall(self.query):
-            term = phrase or word
-            if not term:
-                continue
-            is_there = or_(
-                logs.c.message.icontains(term, autoescape=True),
-                logs.c.name.icontains(term, autoescape=True),
-            )
-            if sign == "+":
-                yield is_there
-            elif sign:
-                yield ~is_there
-            else:
-                wanted.append(is_there)
-        if wanted:
-            yield or_(*wanted)
+        terms = search.parse(self.query)
+        if terms.wanted:
+            yield or_(*(_is_there(term) for term in terms.wanted))
+        for term in terms.required:
+            yield _is_there(term)
+        for term in terms.forbidden:
+            yield ~_is_there(term)
+
+
+def _is_there(term: str) -> Condition:
+    return or_(
+        logs.c.message.icontains(term, autoescape=True),
+        logs.c.name.icontains(term, autoescape=True),
+    )
 
 
 class LogFilter(Filter):
@@ -92,6 +89,12 @@ class LogFilter(Filter):
     def condition(self) -> Condition:
         """What a line must fulfil."""
         return self.joined(self._conditions())
+
+    def flow_run_ids(self) -> frozenset[UUID] | None:
+        """The runs whose lines alone can fulfil this; None if those of any run can."""
+        if self.operator == "or_" or self.flow_run_id is None or self.flow_run_id.any_ is None:
+            return None
+        return frozenset(self.flow_run_id.any_)
 
     def _conditions(self) -> Iterator[Condition]:
         if self.level is not None:

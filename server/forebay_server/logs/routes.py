@@ -1,16 +1,20 @@
 """HTTP of logs: parse, call, return."""
 
-from typing import Annotated
+from collections.abc import AsyncIterator
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Body, Response
+from fastapi import APIRouter, Body, Response, WebSocket
 from pydantic import BaseModel
+from starlette.websockets import WebSocketDisconnect
 
 from forebay.wire.logs import Log, LogCreate
-from forebay_server.logs import queries
+from forebay_server import sockets
+from forebay_server.logs import queries, streaming
 from forebay_server.logs.filters import LogFilter, LogSort
 from forebay_server.protocol import Read, Route, Write, page_limit, page_offset
 
 router = APIRouter(prefix="/logs", tags=["Logs"], route_class=Route)
+streams = APIRouter(prefix="/logs")  # websockets see to their authentication themselves
 
 MAX_LINES = 10_000  # in one request
 Lines = Annotated[list[LogCreate], Body(max_length=MAX_LINES)]
@@ -23,6 +27,13 @@ class LogQuery(BaseModel):
     sort: LogSort | None = None
     limit: int | None = None
     offset: int | None = None
+
+
+class FilterFrame(BaseModel):
+    """What a client of `/logs/out` sends after the handshake."""
+
+    type: Literal["filter"]
+    filter: LogFilter
 
 
 @router.post("/", status_code=201)
@@ -44,3 +55,23 @@ async def filter_logs(db: Read, body: LogQuery | None = None) -> list[Log]:
         page_offset(query.offset),
     )
     return [Log.model_validate(row) for row in rows]
+
+
+@streams.websocket("/out")
+async def send_logs(socket: WebSocket) -> None:
+    """Send stored lines that fulfil the client's filter, then those that come."""
+    try:
+        if not await sockets.open_socket(socket):
+            return
+        frame = await sockets.read_frame(socket, FilterFrame)
+        with streaming.followed(socket.app.state.database, frame.filter) as (subscription, lines):
+            await sockets.send_all(socket, _messages(lines), subscription)
+    except sockets.BadFrame as error:
+        await sockets.close(socket, sockets.PROTOCOL_ERROR, f"expected a filter: {error}")
+    except WebSocketDisconnect:
+        return
+
+
+async def _messages(lines: AsyncIterator[Log]) -> AsyncIterator[str]:
+    async for line in lines:
+        yield f'{{"type":"log","log":{line.model_dump_json()}}}'
