@@ -151,6 +151,7 @@ class Worker:
             queue_names=self._options.queue_names,
             scheduled_before=datetime.now(UTC) + timedelta(seconds=self._options.prefetch_seconds),
             limit=limit,
+            worker=self._at.worker_name,
         )
         return [offer.flow_run for offer in await self._at.client.send(call)]
 

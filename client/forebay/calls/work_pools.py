@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from forebay.calls import Call, call, segment
+from forebay.calls.flow_runs import WORKER_HEADER
 from forebay.wire.base import format_time
 from forebay.wire.flow_runs import ScheduledFlowRun
 from forebay.wire.work_pools import Worker, WorkPool, WorkPoolCreate, WorkPoolUpdate
@@ -47,13 +48,18 @@ def due_runs(
     queue_names: Sequence[str] | None = None,
     scheduled_before: datetime | None = None,
     limit: int | None = None,
+    worker: str | None = None,
 ) -> Call[list[ScheduledFlowRun]]:
-    """Poll: runs that may be claimed, by queue priority and time. Nothing is claimed."""
+    """Poll: runs that may be claimed, by queue priority and time. Nothing is claimed.
+
+    In the name of a `worker` it also shows that the queues are served.
+    """
     body: dict[str, Any] = {"work_queue_names": list(queue_names or []) or None, "limit": limit}
     if scheduled_before is not None:
         body["scheduled_before"] = format_time(scheduled_before)
     path = f"/work_pools/{segment(name)}/get_scheduled_flow_runs"
-    return call("POST", path, list[ScheduledFlowRun], body, is_repeatable=True)
+    headers = {WORKER_HEADER: worker} if worker else None
+    return call("POST", path, list[ScheduledFlowRun], body, headers=headers, is_repeatable=True)
 
 
 def heartbeat(

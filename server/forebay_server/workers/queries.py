@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Row, delete, func, literal, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from forebay.wire.work_pools import WorkerHeartbeat, WorkerStatus, WorkPoolStatus
+from forebay_server.claims.rules import lease_seconds
 from forebay_server.db.columns import UtcDateTime, new_id
 from forebay_server.db.engine import Transaction
 from forebay_server.errors import NotFound
@@ -29,7 +30,7 @@ class LiveWorker:
 
     work_pool_id: UUID
     name: str
-    lease_seconds: int
+    lease_seconds: float
 
 
 async def record_heartbeat(
@@ -77,8 +78,8 @@ async def record_heartbeat(
         raise NotFound(f'Work pool "{pool_name}" not found.')
     if found.pool_status == WorkPoolStatus.NOT_READY:
         await pools.mark_ready(db, found.work_pool_id)
-    announced = found.heartbeat_interval_seconds or DEFAULT_INTERVAL_SECONDS
-    return LiveWorker(found.work_pool_id, heartbeat.name, MISSED_HEARTBEATS * announced)
+    lease = lease_seconds(found.heartbeat_interval_seconds)
+    return LiveWorker(found.work_pool_id, heartbeat.name, lease)
 
 
 async def filter(
