@@ -4,9 +4,17 @@ import asyncio
 import ipaddress
 import os
 import socket
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from forebay_server.settings import ServerSettings
+    from forebay_server.start import LocalToken
 
 app = typer.Typer(help="Run the control plane.", no_args_is_help=True)
 
@@ -34,57 +42,101 @@ def start(
     ] = False,
 ) -> None:
     """Start the API; the first start makes the database and an admin token."""
-    from forebay_server.db.migrate import NewerSchema
-    from forebay_server.settings import ServerSettings
-    from forebay_server.start import AlreadyServed, lock_sqlite, prepare, write_profile
-
     if no_auth and not _is_loopback(host):
         raise typer.BadParameter("--no-auth works on a loopback address only.")
-    given = {"database_url": database_url} if database_url else {}
-    settings = ServerSettings(
-        require_token=not no_auth,
-        run_services=not no_services,
-        **given,  # type: ignore[arg-type]
-    )
+    settings = _settings(database_url, no_auth, no_services)
     listener = _listen(host, port)
     api_url = f"http://{_shown(host)}:{listener.getsockname()[1]}/api"
+    with _prepared(settings) as token:
+        from forebay_server.app import create_app
+
+        app = create_app(settings)
+        _announce(settings, api_url, token)
+        _serve(app, listener)
+
+
+def _settings(database_url: str | None, no_auth: bool, no_services: bool) -> "ServerSettings":
+    from pydantic import ValidationError
+    from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+    from forebay_server.settings import ServerSettings
+
+    given = {"database_url": database_url} if database_url else {}
+    try:
+        settings = ServerSettings(
+            require_token=not no_auth,
+            run_services=not no_services,
+            **given,  # type: ignore[arg-type]
+        )
+        settings.check_database_url()
+    except ValidationError as error:
+        problem = error.errors()[0]
+        setting = "FOREBAY_" + "_".join(map(str, problem["loc"])).upper().removeprefix("FOREBAY_")
+        raise typer.BadParameter(f"{setting}: {problem['msg']}.") from None
+    except (ArgumentError, NoSuchModuleError, ValueError) as error:
+        raise typer.BadParameter(
+            f"the database URL cannot be used ({error}); write sqlite+aiosqlite:///FILE or "
+            "postgresql+asyncpg://USER:PASSWORD@HOST/DATABASE."
+        ) from None
+    return settings
+
+
+@contextmanager
+def _prepared(settings: "ServerSettings") -> Iterator["LocalToken | None"]:
+    """Hold the database, migrated, for the block; ends the command where that cannot be."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from forebay_server.db.migrate import NewerSchema
+    from forebay_server.start import AlreadyServed, lock_sqlite, prepare
+
+    lock = None
     try:
         lock = lock_sqlite(settings)
         token = asyncio.run(prepare(settings))
     except AlreadyServed as error:
-        typer.echo(f"Error: {error}", err=True)
-        raise typer.Exit(EXIT_DATABASE_TAKEN) from None
+        _fail(str(error), EXIT_DATABASE_TAKEN)
     except NewerSchema as error:
-        typer.echo(f"Error: {error}; install a newer Forebay. Nothing was changed.", err=True)
-        raise typer.Exit(EXIT_NEWER_SCHEMA) from None
+        _fail(f"{error}; install a newer Forebay. Nothing was changed.", EXIT_NEWER_SCHEMA)
+    except (OSError, SQLAlchemyError) as error:
+        url = _hide_password(settings.effective_database_url)
+        reason = getattr(error, "orig", None) or error
+        _fail(f"the database {url} cannot be opened: {reason}", 1)
+    yield token
+    if lock:
+        lock.close()
+
+
+def _announce(settings: "ServerSettings", api_url: str, token: "LocalToken | None") -> None:
+    from forebay_server.start import write_profile
+
     path = write_profile(settings.home, api_url, token.text) if token else None
     typer.echo(f"Forebay serves {api_url}")
     typer.echo(f"Database: {_hide_password(settings.effective_database_url)}")
-    if no_auth:
+    if not settings.require_token:
         typer.echo("No authentication: anybody on this machine may do anything (--no-auth).")
     if token and token.is_new:
         typer.echo(f"Admin token: {token.text}")
         typer.echo(f"It is stored only as a hash; clients on this machine read it from {path}.")
     if settings.sqlite_synchronous != "FULL":
         typer.echo("SQLite synchronous=NORMAL: may lose the last writes on power loss.")
-    _serve(settings, listener)
-    if lock:
-        lock.close()
 
 
-def _serve(settings: "ServerSettings", listener: socket.socket) -> None:  # type: ignore[name-defined]  # noqa: F821
+def _serve(app: "FastAPI", listener: socket.socket) -> None:
     import uvicorn
 
-    from forebay_server.app import create_app
-
     config = uvicorn.Config(
-        create_app(settings),
+        app,
         log_level=os.environ.get("FOREBAY_LOG_LEVEL", "warning").lower(),
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=10,
     )
     uvicorn.Server(config).run(sockets=[listener])
+
+
+def _fail(reason: str, exit_code: int) -> NoReturn:
+    typer.echo(f"Error: {reason}", err=True)
+    raise typer.Exit(exit_code)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -94,12 +146,11 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         listener.bind((host, port))
     except OSError as error:
-        typer.echo(
-            f"Error: cannot listen on {host}:{port} ({error.strerror or error}); "
+        _fail(
+            f"cannot listen on {host}:{port} ({error.strerror or error}); "
             "choose another with --port, or end what listens there.",
-            err=True,
+            1,
         )
-        raise typer.Exit(1) from None
     listener.listen(2048)
     return listener
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy.engine import make_url
 
 from forebay.settings import home
 
@@ -38,6 +39,12 @@ class ServerSettings(BaseSettings):
         pattern="^(FULL|NORMAL)$",
         description="NORMAL may lose the last writes on power loss.",
     )
+    events_kept_days: float = Field(
+        default=7, ge=0, le=3650, description="How long events of clients are kept."
+    )
+    events_kept_most: int = Field(
+        default=1_000_000, ge=0, le=2**31 - 1, description="How many of them are kept at most."
+    )
 
     @property
     def effective_database_url(self) -> str:
@@ -51,3 +58,9 @@ class ServerSettings(BaseSettings):
             if url.startswith(plain):
                 return driver + url.removeprefix(plain)
         return url
+
+    def check_database_url(self) -> None:
+        """Raise SQLAlchemy's `ArgumentError` or `ValueError` for a URL that no engine can use."""
+        backend = make_url(self.effective_database_url).get_backend_name()
+        if backend not in ("sqlite", "postgresql"):
+            raise ValueError(f"Forebay runs on sqlite and postgresql, not on {backend}")

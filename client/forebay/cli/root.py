@@ -98,7 +98,8 @@ class Root(TyperGroup):
             return super().invoke(ctx)
         except ModuleNotFoundError as error:
             group = self.commands.get(ctx.invoked_subcommand)
-            if isinstance(group, AnnouncedGroup):
+            is_own = (error.name or "forebay").startswith("forebay")  # a fault, not a lack
+            if isinstance(group, AnnouncedGroup) and not is_own:
                 raise group.explain(error) from error
             raise
 
