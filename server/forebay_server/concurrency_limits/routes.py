@@ -21,6 +21,7 @@ from forebay.wire.concurrency_limits import (
     Slots,
 )
 from forebay_server.concurrency_limits import queries, slots
+from forebay_server.concurrency_limits.tables import concurrency_leases
 from forebay_server.errors import Gone
 from forebay_server.protocol import PathName, Read, Route, Write, page_limit, page_offset
 
@@ -132,7 +133,8 @@ async def end_lease(body: LeaseReturn, db: Write) -> None:
 async def renew_lease(lease_id: UUID, db: Write, body: Renewal | None = None) -> None:
     """Keep a lease from running out; 410 when it has, or was ended."""
     seconds = body.lease_duration if body else None
-    if not await slots.renew(db, lease_id, seconds or DEFAULT_LEASE_SECONDS):
+    is_meant = concurrency_leases.c.id == lease_id
+    if not await slots.renew(db, is_meant, seconds or DEFAULT_LEASE_SECONDS):
         raise Gone("Lease not found: it has run out or was ended.")
 
 

@@ -154,14 +154,12 @@ async def _set_level(db: Transaction, limit: Limit, taken: float, at: datetime) 
     await db.execute(statement.values(drained_at=drained_at))
 
 
-async def renew(db: Transaction, lease_id: UUID, seconds: float) -> bool:
-    """Let a live lease run out `seconds` from now; whether there is one."""
+async def renew(db: Transaction, condition: Condition, seconds: float) -> bool:
+    """Let a live lease run out `seconds` from now; whether there is one that is meant."""
     at = await db.now()
-    statement = sa.update(concurrency_leases).where(
-        concurrency_leases.c.id == lease_id, queries.is_live(at)
-    )
+    statement = sa.update(concurrency_leases).where(condition, queries.is_live(at))
     values = {"expires_at": at + timedelta(seconds=seconds), "updated": at}
-    return (await db.execute(statement.values(values))).rowcount == 1
+    return (await db.execute(statement.values(values))).rowcount > 0
 
 
 async def end_lease(db: Transaction, lease_id: UUID) -> None:

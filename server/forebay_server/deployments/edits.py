@@ -9,9 +9,8 @@ from sqlalchemy import Row
 from forebay.templates import Template
 from forebay.wire.deployments import DeploymentCreate, DeploymentUpdate
 from forebay.wire.work_pools import AGENT_POOL
-from forebay_server.db.columns import new_id
 from forebay_server.db.engine import Transaction
-from forebay_server.deployments import queries, rules, scheduled_runs, schedules
+from forebay_server.deployments import limits, queries, rules, scheduled_runs, schedules
 from forebay_server.deployments.schedules import AnySchedule
 from forebay_server.deployments.tables import DeploymentRow
 from forebay_server.errors import Conflict, Invalid
@@ -19,7 +18,14 @@ from forebay_server.work_pools import queries as pools
 from forebay_server.work_queues import queries as queues
 
 # Not columns, or not the caller's to set by name.
-NOT_COLUMNS = {"schedules", "version_info", "work_pool_name", "work_queue_name", "labels"}
+NOT_COLUMNS = {
+    "schedules",
+    "version_info",
+    "work_pool_name",
+    "work_queue_name",
+    "labels",
+    *limits.FIELDS,
+}
 # Null leaves these as they are; so does an empty `job_variables`, as in Prefect 3.8.4.
 KEPT_ON_NULL = ("parameters", "enforce_parameter_schema", "pull_steps", "job_variables")
 
@@ -48,11 +54,13 @@ async def upsert(db: Transaction, body: DeploymentCreate) -> tuple[Row[Any], boo
         await queries.change(db, existing.id, _changes(body, existing, queue))
     row = await queries.find_in_flow(db, body.flow_id, body.name)
     assert row is not None  # in this transaction it was created or locked
+    if limits.FIELDS & body.model_fields_set:
+        await _settle_limit(db, row.id, body)
     await schedules.replace(db, row.id, body.schedules)
     if not is_new:
         await scheduled_runs.delete(db, row.id, from_now=not row.paused)
     await scheduled_runs.create(db, [row.id])
-    return row, is_new
+    return await queries.read(db, row.id), is_new
 
 
 async def update(db: Transaction, id: UUID, body: DeploymentUpdate) -> None:
@@ -75,10 +83,19 @@ async def update(db: Transaction, id: UUID, body: DeploymentUpdate) -> None:
     if problem := rules.job_variable_problem(template, body.job_variables or {}):
         raise Conflict(f"{rules.CREATING}: Validation failed. Failure reason: {problem}")
     await queries.change(db, id, _changes(body, existing, queue))
+    if limits.FIELDS & body.model_fields_set:
+        await _settle_limit(db, id, body)
     if "schedules" in body.model_fields_set:
         await schedules.merge(db, id, body.schedules)
     await scheduled_runs.delete(db, id, from_now=not body.paused)
     await scheduled_runs.create(db, [id])
+
+
+async def _settle_limit(
+    db: Transaction, id: UUID, body: DeploymentCreate | DeploymentUpdate
+) -> None:
+    limit_id = await limits.settle(db, id, body)
+    await queries.change(db, id, {"global_concurrency_limit_id": limit_id})
 
 
 async def set_paused(db: Transaction, id: UUID, paused: bool) -> None:
@@ -94,6 +111,7 @@ async def delete(db: Transaction, id: UUID) -> None:
     """Delete a deployment and the runs that its schedules made; others stay."""
     await scheduled_runs.delete(db, id)
     await queries.delete(db, id)
+    await limits.delete_own(db, id)
 
 
 async def check_schedules(
@@ -144,7 +162,6 @@ async def _create(
         created=at,
         updated=at,
     )
-    row.global_concurrency_limit_id = _limit_id(body, None)
     if await queries.create_once(db, row):
         return None
     return await queries.find_in_flow(db, body.flow_id, body.name)
@@ -166,19 +183,4 @@ def _changes(
         values["work_queue_id"] = queue.id
     elif "work_pool_name" in body.model_fields_set and body.work_pool_name is None:
         values["work_queue_id"] = None
-    if {"concurrency_limit", "global_concurrency_limit_id"} & body.model_fields_set:
-        values["global_concurrency_limit_id"] = _limit_id(body, existing)
     return values
-
-
-def _limit_id(body: DeploymentCreate | DeploymentUpdate, existing: Row[Any] | None) -> UUID | None:
-    """The id under which the deployment's own limit is shown; shared ones do not exist."""
-    if body.global_concurrency_limit_id is not None:
-        raise Conflict(
-            f"There is no global concurrency limit {body.global_concurrency_limit_id}; set "
-            "concurrency_limit instead."
-        )
-    if body.concurrency_limit is None:
-        return None
-    known: UUID | None = existing.global_concurrency_limit_id if existing is not None else None
-    return known or new_id()

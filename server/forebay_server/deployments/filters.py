@@ -5,9 +5,10 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import Field
-from sqlalchemy import UnaryExpression, and_, exists, or_, true
+from sqlalchemy import UnaryExpression, and_, exists, or_, select, true
 
 from forebay.wire.base import MAX_INT, Text
+from forebay_server.concurrency_limits.tables import concurrency_limits
 from forebay_server.db.criteria import (
     Condition,
     Criteria,
@@ -20,6 +21,12 @@ from forebay_server.db.criteria import (
 from forebay_server.deployments.tables import deployments
 from forebay_server.flows.tables import flows
 from forebay_server.work_queues.tables import work_queues
+
+_limit = (
+    select(concurrency_limits.c.limit)
+    .where(concurrency_limits.c.id == deployments.c.global_concurrency_limit_id)
+    .scalar_subquery()
+)
 
 _Bound = Annotated[int, Field(ge=-MAX_INT, le=MAX_INT)]
 
@@ -51,13 +58,12 @@ class LimitCriteria(Criteria):
 
     def conditions(self) -> Iterator[Condition]:
         """What the limit must fulfil."""
-        limit = deployments.c.concurrency_limit
         if self.ge_ is not None:
-            yield limit >= self.ge_
+            yield _limit >= self.ge_
         if self.le_ is not None:
-            yield limit <= self.le_
+            yield _limit <= self.le_
         if self.is_null_ is not None:
-            yield limit.is_(None) if self.is_null_ else limit.is_not(None)
+            yield _limit.is_(None) if self.is_null_ else _limit.is_not(None)
 
 
 class DeploymentFilter(Filter):

@@ -5,15 +5,15 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy import Row, Select, case, func, select
+from sqlalchemy import Row, Select, func, select
 
 from forebay.wire.concurrency_limits import GlobalConcurrencyLimit
 from forebay.wire.deployments import Deployment
 from forebay.wire.schedules import DeploymentSchedule
-from forebay_server.claims.tables import claims
 from forebay_server.db.criteria import Condition
 from forebay_server.db.engine import Transaction
 from forebay_server.db.inserts import insert_new
+from forebay_server.deployments import limits
 from forebay_server.deployments.filters import DeploymentSort
 from forebay_server.deployments.tables import (
     DeploymentRow,
@@ -21,21 +21,13 @@ from forebay_server.deployments.tables import (
     deployments,
 )
 from forebay_server.errors import NotFound
-from forebay_server.flow_runs.tables import flow_runs
 from forebay_server.flows.tables import flows
 from forebay_server.work_pools.tables import work_pools
 from forebay_server.work_queues.tables import work_queues
 
-_held = (
-    select(func.count())
-    .select_from(claims.join(flow_runs, flow_runs.c.id == claims.c.flow_run_id))
-    .where(flow_runs.c.deployment_id == deployments.c.id, claims.c.ended_at.is_(None))
-    .scalar_subquery()
-)
-
 
 def _placed() -> Select[Any]:
-    """Deployments with the queue and pool of their runs; slots only beside a limit."""
+    """Deployments with the queue and pool of their runs."""
     return (
         select(
             deployments,
@@ -43,7 +35,6 @@ def _placed() -> Select[Any]:
             work_pools.c.name.label("work_pool_name"),
             work_pools.c.id.label("work_pool_id"),
             work_pools.c.base_job_template,
-            case((deployments.c.concurrency_limit.is_not(None), _held)).label("active_slots"),
         )
         .select_from(deployments)
         .join(flows, flows.c.id == deployments.c.flow_id)
@@ -116,7 +107,7 @@ async def count(db: Transaction, condition: Condition) -> int:
 
 
 async def to_wire(db: Transaction, rows: Iterable[Row[Any]]) -> list[Deployment]:
-    """Deployments as the API answers them; one statement for the schedules of all."""
+    """Deployments as the API answers them; one statement for the schedules of all, and limits."""
     found = list(rows)
     if not found:
         return []
@@ -126,26 +117,15 @@ async def to_wire(db: Transaction, rows: Iterable[Row[Any]]) -> list[Deployment]
     schedules: dict[UUID, list[DeploymentSchedule]] = {row.id: [] for row in found}
     for schedule in await db.rows(statement.order_by(*newest_first)):
         schedules[schedule.deployment_id].append(DeploymentSchedule.model_validate(schedule))
-    return [_to_wire(row, schedules[row.id]) for row in found]
+    limits_by_id = await limits.read_all(db, found)
+    return [
+        _to_wire(row, schedules[row.id], limits_by_id.get(row.global_concurrency_limit_id))
+        for row in found
+    ]
 
 
-def _to_wire(row: Row[Any], schedules: list[DeploymentSchedule]) -> Deployment:
-    computed = {
-        "schedules": schedules,
-        "concurrency_limit": None,
-        "global_concurrency_limit": _limit(row),
-    }
+def _to_wire(
+    row: Row[Any], schedules: list[DeploymentSchedule], limit: GlobalConcurrencyLimit | None
+) -> Deployment:
+    computed = {"schedules": schedules, "global_concurrency_limit": limit}
     return Deployment.model_validate({**row._mapping, **computed})
-
-
-def _limit(row: Row[Any]) -> GlobalConcurrencyLimit | None:
-    if row.concurrency_limit is None:
-        return None
-    return GlobalConcurrencyLimit(
-        id=row.global_concurrency_limit_id,
-        created=row.created,
-        updated=row.updated,
-        name=f"deployment:{row.id}",
-        limit=row.concurrency_limit,
-        active_slots=row.active_slots,
-    )

@@ -33,9 +33,8 @@ class DeploymentRow(Row, table=True):
     work_queue_id: UUID | None = Field(
         default=None, foreign_key="work_queue.id", ondelete="SET NULL", index=True
     )
-    concurrency_limit: int | None = None
     concurrency_options: dict[str, Any] | None = Field(default=None, sa_type=Json)
-    global_concurrency_limit_id: UUID | None = None
+    global_concurrency_limit_id: UUID | None = None  # of a limit that may have been deleted
     storage_document_id: UUID | None = None
     infrastructure_document_id: UUID | None = None
     created_by: dict[str, Any] | None = Field(default=None, sa_type=Json)

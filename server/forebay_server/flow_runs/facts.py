@@ -44,11 +44,12 @@ class Intake:
 
 @dataclass(frozen=True)
 class DeploymentSlots:
-    """The concurrency limit of the run's deployment."""
+    """The concurrency limit of the run's deployment; counted only where the run has no slot."""
 
-    limit: int
-    free: int
+    limit: int = 0
+    free: int = 0
     cancels_new: bool = False  # what becomes of a run that finds no slot; else it waits
+    is_held: bool = False  # whether the run has its slot
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Facts:
 
 
 class ClaimChange(Enum):
-    """What the new state does to the run's claim."""
+    """What the new state does to the run's claim, or to its slot of the deployment's limit."""
 
     KEEP = "keep"
     TAKE = "take"
@@ -90,6 +91,7 @@ class Accept:
     state: StateCreate | None
     claim: ClaimChange = ClaimChange.KEEP
     policy: FlowRunPolicy | None = None  # the run's from now on, where it changes
+    slot: ClaimChange = ClaimChange.KEEP  # of the deployment's limit
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ class Reject:
     state: StateCreate | None = None
     claim: ClaimChange = ClaimChange.KEEP
     policy: FlowRunPolicy | None = None
+    slot: ClaimChange = ClaimChange.KEEP
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ pools and queues are Forebay's own: the original checks limits in the poll only.
 """
 
 import math
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from forebay.wire.flow_runs import FlowRunPolicy
@@ -45,20 +46,37 @@ def claim_change(facts: Facts, state: StateCreate, policy: FlowRunPolicy) -> Cla
     if state.type in HOLDING:
         is_unclaimed = facts.claim is None and facts.intake is not None
         return ClaimChange.TAKE if is_unclaimed else ClaimChange.KEEP
+    is_kept = facts.claim is None or _stays_alive(state, policy)
+    return ClaimChange.KEEP if is_kept else ClaimChange.RELEASE
+
+
+def slot_change(facts: Facts, state: StateCreate, policy: FlowRunPolicy) -> ClaimChange:
+    """What entering `state` does to the run's slot of its deployment's limit; kept as claims are.
+
+    A run that was claimed before there was a limit, or by force, takes one beyond it.
+    """
+    slots = facts.deployment
+    if slots is None:
+        return ClaimChange.KEEP
+    if state.type in (StateType.PENDING, StateType.RUNNING):
+        return ClaimChange.KEEP if slots.is_held else ClaimChange.TAKE
+    is_kept = not slots.is_held or state.type in HOLDING or _stays_alive(state, policy)
+    return ClaimChange.KEEP if is_kept else ClaimChange.RELEASE
+
+
+def _stays_alive(state: StateCreate, policy: FlowRunPolicy) -> bool:
+    """Whether a process of the run waits in `state` for what comes next."""
     retries_itself = state.name == AWAITING_RETRY and policy.retry_type == "in_process"
     sleeps = state.type is StateType.PAUSED and not state.state_details.pause_reschedule
-    if facts.claim is None or retries_itself or sleeps:
-        return ClaimChange.KEEP
-    return ClaimChange.RELEASE
+    return retries_itself or sleeps
 
 
 def _with_claim(facts: Facts, decision: Decision) -> Decision:
     if not isinstance(decision, Accept | Reject) or decision.state is None:
         return decision
-    change = claim_change(facts, decision.state, decision.policy or facts.run.policy)
-    if isinstance(decision, Accept):
-        return Accept(decision.state, change, decision.policy)
-    return Reject(decision.reason, decision.state, change, decision.policy)
+    policy = decision.policy or facts.run.policy
+    claim = claim_change(facts, decision.state, policy)
+    return replace(decision, claim=claim, slot=slot_change(facts, decision.state, policy))
 
 
 def _completed(facts: Facts, proposed: StateCreate) -> StateCreate:
@@ -231,19 +249,23 @@ def _pending_guard(facts: Facts, proposed: StateCreate) -> Decision | None:
 
 
 def _deployment_limit(facts: Facts, proposed: StateCreate) -> Decision | None:
-    slots = facts.deployment
-    if (
-        slots is None
-        or proposed.type is not StateType.PENDING
-        or facts.run.state.type in HOLDING
-        or slots.free > 0
-    ):
+    slots, current = facts.deployment, facts.run.state
+    if slots is None or slots.is_held or slots.free > 0:
+        return None
+    reason = "Deployment concurrency limit reached."
+    cancelled = StateCreate(type=StateType.CANCELLED, message=reason)
+    if current.type in HOLDING:
+        had_slot = current.state_details.deployment_concurrency_lease_id is not None
+        is_lost = current.type is StateType.PENDING and proposed.type is StateType.RUNNING
+        return Reject(reason, cancelled) if had_slot and is_lost else None
+    if proposed.type is StateType.RUNNING:
+        return Wait(DEPLOYMENT_BACKOFF_SECONDS, reason)
+    if proposed.type is not StateType.PENDING:
         return None
     if slots.limit <= 0:
         return Abort("The deployment's concurrency limit is 0.")
-    reason = "Deployment concurrency limit reached."
     if slots.cancels_new:
-        return Reject(reason, StateCreate(type=StateType.CANCELLED, message=reason))
+        return Reject(reason, cancelled)
     return Reject(reason, _awaiting_slot(facts.now, DEPLOYMENT_BACKOFF_SECONDS))
 
 

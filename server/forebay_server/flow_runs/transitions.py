@@ -29,7 +29,7 @@ from forebay_server.claims.rules import lease_seconds
 from forebay_server.claims.tables import ClaimRow, claims
 from forebay_server.db.engine import Transaction
 from forebay_server.errors import NotFound
-from forebay_server.flow_runs import rules
+from forebay_server.flow_runs import deployment_slots, rules
 from forebay_server.flow_runs.bookkeeping import (
     current_state,
     history_row,
@@ -43,6 +43,7 @@ from forebay_server.flow_runs.facts import (
     Claim,
     ClaimChange,
     Decision,
+    DeploymentSlots,
     Facts,
     Intake,
     Proposer,
@@ -90,13 +91,16 @@ async def propose(
     if row is None:
         raise NotFound("Flow run not found")
     at = row.now or await db.now()
-    facts = _facts(row, at, proposer, is_forced=is_forced)
+    deployment, limit = await deployment_slots.read(db, row, proposed, at)
+    facts = _facts(row, at, proposer, deployment, is_forced=is_forced)
     decision = rules.decide(facts, proposed)
     epoch = facts.claim.epoch if facts.claim else None
     state = facts.run.state
     is_written = False
     if isinstance(decision, Accept | Reject) and decision.state is not None:
         state = new_state(run_id, decision.state, at, previous=facts.run.state.timestamp)
+        if decision.slot is ClaimChange.TAKE and limit is not None:
+            await deployment_slots.take(db, limit, row, state)
         epoch = await _write(db, row, facts, decision, state, worker_name)
         is_written = True
     is_accepted = isinstance(decision, Accept)
@@ -195,10 +199,15 @@ def _facts_statement(dialect: str) -> Select[Any]:
             claims.c.holder.label("claim_holder"),
             claims.c.epoch.label("claim_epoch"),
             workers.c.heartbeat_interval_seconds,
+            *deployment_slots.columns,
             (null() if dialect == "sqlite" else func.clock_timestamp()).label("now"),
         )
         .outerjoin(work_queues, flow_runs.c.work_queue_id == work_queues.c.id)
         .outerjoin(work_pools, work_queues.c.work_pool_id == work_pools.c.id)
+        .outerjoin(
+            deployment_slots.deployments,
+            deployment_slots.deployments.c.id == flow_runs.c.deployment_id,
+        )
         .outerjoin(claims, and_(claims.c.flow_run_id == flow_runs.c.id, claim_queries.is_live()))
         .outerjoin(
             workers,
@@ -211,7 +220,14 @@ def _facts_statement(dialect: str) -> Select[Any]:
     )
 
 
-def _facts(row: Row[Any], at: datetime, proposer: Proposer, *, is_forced: bool) -> Facts:
+def _facts(
+    row: Row[Any],
+    at: datetime,
+    proposer: Proposer,
+    deployment: DeploymentSlots | None,
+    *,
+    is_forced: bool,
+) -> Facts:
     state = current_state(row)
     assert state is not None  # every run is stored with its first state
     run = Run(
@@ -230,6 +246,7 @@ def _facts(row: Row[Any], at: datetime, proposer: Proposer, *, is_forced: bool) 
         now=at,
         claim=None if row.claim_epoch is None else Claim(row.claim_holder, row.claim_epoch),
         intake=intake,
+        deployment=deployment,
         proposer=proposer,
         is_forced=is_forced,
         backoff_seconds=random.uniform(*BACKOFF_SECONDS),
@@ -276,6 +293,8 @@ async def _write(
     elif decision.claim is ClaimChange.RELEASE:
         epoch = None
         statements.append(claim_queries.release(row.id, state.timestamp))
+    if decision.slot is ClaimChange.RELEASE:
+        statements.append(deployment_slots.release(row.id))
     statements.append(insert(flow_run_states).values(history_row(state).model_dump()))
     change = update(flow_runs).where(flow_runs.c.id == row.id).values(**columns)
     if db.dialect == "sqlite":
