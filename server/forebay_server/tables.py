@@ -12,6 +12,7 @@ from forebay_server.events.tables import EventRow
 from forebay_server.flow_runs.tables import FlowRunRow, FlowRunStateRow
 from forebay_server.flows.tables import FlowRow
 from forebay_server.logs.tables import LogRow
+from forebay_server.variables.tables import VariableRow
 from forebay_server.work_pools.tables import WorkPoolRow
 from forebay_server.work_queues.tables import WorkQueueRow
 from forebay_server.workers.tables import WorkerRow
@@ -29,6 +30,7 @@ __all__ = [
     "FlowRunStateRow",
     "LogRow",
     "TokenRow",
+    "VariableRow",
     "WorkPoolRow",
     "WorkQueueRow",
     "WorkerRow",

@@ -6,12 +6,20 @@ from uuid import UUID
 
 from sqlalchemy import JSON, DateTime, Dialect, Table
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine.interfaces import TypeCompiler
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, SQLModel
 from uuid_utils.compat import uuid7
 
 # Tags, templates and other JSON; compared and indexed by nobody, so one type serves.
 Json = JSON().with_variant(JSONB(), "postgresql")
+
+
+@compiles(JSON, "sqlite")
+def _json_on_sqlite(_type: JSON, _compiler: TypeCompiler, **_: Any) -> str:
+    """A column declared JSON has numeric affinity there: `1.0` would come back as the integer 1."""
+    return "TEXT"
 
 
 class UtcDateTime(TypeDecorator[datetime]):

@@ -1,0 +1,1 @@
+"""Variables: JSON values by name, for job variables and flows."""

@@ -1,0 +1,90 @@
+"""HTTP of variables: parse, call, return."""
+
+from uuid import UUID
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from forebay.wire.variables import Variable, VariableCreate, VariableUpdate
+from forebay_server.protocol import PathName, Read, Route, Write, page_limit, page_offset
+from forebay_server.variables import queries
+from forebay_server.variables.filters import VariableFilter, VariableSort
+
+router = APIRouter(prefix="/variables", tags=["Variables"], route_class=Route)
+
+
+class VariableCriteria(BaseModel):
+    """Which variables."""
+
+    variables: VariableFilter | None = None
+
+
+class VariableQuery(VariableCriteria):
+    """Which variables, in which order."""
+
+    sort: VariableSort | None = None
+    limit: int | None = None
+    offset: int | None = None
+
+
+@router.post("/", status_code=201)
+async def create_variable(body: VariableCreate, db: Write) -> Variable:
+    """Create a variable."""
+    return Variable.model_validate(await queries.create(db, body))
+
+
+@router.post("/filter")
+async def filter_variables(db: Read, body: VariableQuery | None = None) -> list[Variable]:
+    """Variables that fulfil the criteria, at most 200 a page."""
+    query = body or VariableQuery()
+    rows = await queries.filter(
+        db,
+        (query.variables or VariableFilter()).condition(),
+        query.sort or VariableSort.NAME_ASC,
+        page_limit(query.limit),
+        page_offset(query.offset),
+    )
+    return [Variable.model_validate(row) for row in rows]
+
+
+@router.post("/count")
+async def count_variables(db: Read, body: VariableCriteria | None = None) -> int:
+    """How many variables fulfil the criteria."""
+    criteria = body.variables if body else None
+    return await queries.count(db, (criteria or VariableFilter()).condition())
+
+
+@router.get("/{id:uuid}")
+async def read_variable(id: UUID, db: Read) -> Variable:
+    """Read a variable by id."""
+    return Variable.model_validate(await queries.read(db, queries.has_id(id)))
+
+
+@router.get("/name/{name}")
+async def read_variable_by_name(name: PathName, db: Read) -> Variable:
+    """Read a variable by name."""
+    return Variable.model_validate(await queries.read(db, queries.has_name(name)))
+
+
+@router.patch("/{id:uuid}", status_code=204)
+async def update_variable(id: UUID, body: VariableUpdate, db: Write) -> None:
+    """Change the fields that are present."""
+    await queries.update(db, queries.has_id(id), body.model_dump(exclude_unset=True))
+
+
+@router.patch("/name/{name}", status_code=204)
+async def update_variable_by_name(name: PathName, body: VariableUpdate, db: Write) -> None:
+    """Change the fields that are present."""
+    await queries.update(db, queries.has_name(name), body.model_dump(exclude_unset=True))
+
+
+@router.delete("/{id:uuid}", status_code=204)
+async def delete_variable(id: UUID, db: Write) -> None:
+    """Delete a variable."""
+    await queries.delete(db, queries.has_id(id))
+
+
+@router.delete("/name/{name}", status_code=204)
+async def delete_variable_by_name(name: PathName, db: Write) -> None:
+    """Delete a variable by name."""
+    await queries.delete(db, queries.has_name(name))
