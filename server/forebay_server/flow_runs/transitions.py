@@ -29,6 +29,7 @@ from forebay_server.claims.rules import lease_seconds
 from forebay_server.claims.tables import ClaimRow, claims
 from forebay_server.db.engine import Transaction
 from forebay_server.errors import NotFound
+from forebay_server.events.emit import flow_run_states_changed
 from forebay_server.flow_runs import deployment_slots, rules
 from forebay_server.flow_runs.bookkeeping import (
     current_state,
@@ -303,6 +304,7 @@ async def _write(
     else:
         # One journey to the database instead of three.
         await db.execute(change.add_cte(*(s.cte(f"also_{i}") for i, s in enumerate(statements))))
+    flow_run_states_changed(db, [state])
     return epoch
 
 
