@@ -29,6 +29,7 @@ from forebay_server.services.late_runs import LATE_RUNS
 from forebay_server.services.leases import LEASES
 from forebay_server.services.loops import Service, run_forever
 from forebay_server.services.rescuer import RESCUER
+from forebay_server.services.retention import retention
 from forebay_server.services.scheduler import SCHEDULER
 from forebay_server.settings import ServerSettings
 from forebay_server.slots import routes as slots
@@ -44,12 +45,13 @@ def create_app(settings: ServerSettings) -> FastAPI:
     """The API over the database of `settings`, which must have been migrated."""
     database = Database(settings.effective_database_url, synchronous=settings.sqlite_synchronous)
     recorder = Recorder(database)
+    kept = retention(days=settings.events_kept_days, most=settings.events_kept_most)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         tasks = [
             asyncio.create_task(run_forever(service, database), name=service.name)
-            for service in (SERVICES if settings.run_services else ())
+            for service in ((*SERVICES, kept) if settings.run_services else ())
         ]
         async with recorder.running():
             yield

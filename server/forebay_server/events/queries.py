@@ -6,7 +6,6 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    CursorResult,
     Row,
     Select,
     delete,
@@ -113,11 +112,6 @@ def _to_wire(row: Row[Any]) -> ReceivedEvent:
 # ----------------------------------------------------------------------------------- retention
 
 
-async def delete_older(db: Transaction, than: datetime) -> int:
-    """Delete events received before `than`, so many at once; how many there were."""
-    return await _delete_oldest(db, events.c.created < than)
-
-
 async def newest_surplus(db: Transaction, most: int) -> datetime | None:
     """When the newest event beyond the last `most` was received; None without any."""
     statement = select(events.c.created).order_by(events.c.created.desc())
@@ -126,12 +120,10 @@ async def newest_surplus(db: Transaction, most: int) -> datetime | None:
 
 
 async def delete_until(db: Transaction, until: datetime) -> int:
-    """Delete events received at `until` and before, so many at once; how many there were."""
-    return await _delete_oldest(db, events.c.created <= until)
+    """Delete the oldest events received at `until` or before, at most `DELETED_AT_ONCE`.
 
-
-async def _delete_oldest(db: Transaction, condition: ColumnElement[bool]) -> int:
-    oldest = select(events.c.id).where(condition).order_by(events.c.created)
+    Returns how many there were.
+    """
+    oldest = select(events.c.id).where(events.c.created <= until).order_by(events.c.created)
     statement = delete(events).where(events.c.id.in_(oldest.limit(DELETED_AT_ONCE)))
-    result: CursorResult[Any] = await db.execute(statement)
-    return result.rowcount
+    return (await db.execute(statement)).rowcount

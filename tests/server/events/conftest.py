@@ -1,0 +1,5 @@
+"""Events are tested on both databases."""
+
+from tests.server.flow_runs.conftest import settings
+
+__all__ = ["settings"]
