@@ -3,6 +3,7 @@
 import asyncio
 import ipaddress
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -131,6 +132,10 @@ def _serve(app: "FastAPI", listener: socket.socket) -> None:
         server_header=False,
         timeout_graceful_shutdown=10,
     )
+    # uvicorn finishes what is in flight and then raises the signal again; here that is the end
+    # of a good run, with exit code 0.
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: None)
     uvicorn.Server(config).run(sockets=[listener])
 
 
