@@ -33,11 +33,11 @@ class CreatedBy(Wire):
 class FlowRunPolicy(Wire):
     """How a run is retried; `max_retries` and `retry_delay_seconds` are old names kept."""
 
-    max_retries: int = 0
-    retry_delay_seconds: float = 0
+    max_retries: int = Field(default=0, ge=0, le=MAX_INT)
+    retry_delay_seconds: float = Field(default=0, ge=0, le=MAX_INT)
     retries: int | None = Field(default=None, ge=0, le=MAX_INT)
     retry_delay: int | None = Field(default=None, ge=0, le=MAX_INT)  # seconds
-    pause_keys: list[str] | None = Field(default_factory=list)
+    pause_keys: list[Text] | None = Field(default_factory=list)
     resuming: bool | None = False
     retry_type: Literal["in_process", "reschedule"] | None = None
 

@@ -37,19 +37,19 @@ class StateDetails(Wire):
     task_run_id: UUID | None = None
     child_flow_run_id: UUID | None = None
     scheduled_time: Timestamp | None = None
-    cache_key: str | None = None
+    cache_key: Text | None = None
     cache_expiration: Timestamp | None = None
     deferred: bool | None = False
     untrackable_result: bool = False
     pause_timeout: Timestamp | None = None
     pause_reschedule: bool = False
-    pause_key: str | None = None
-    run_input_keyset: dict[str, str] | None = None
+    pause_key: Text | None = None
+    run_input_keyset: dict[Text, Text] | None = None
     refresh_cache: bool | None = None
     retriable: bool | None = None
     transition_id: UUID | None = None
     task_parameters_id: UUID | None = None
-    traceparent: str | None = None
+    traceparent: Text | None = None
     deployment_concurrency_lease_id: UUID | None = None
 
 

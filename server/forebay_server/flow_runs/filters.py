@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from sqlalchemy import ColumnElement, UnaryExpression, and_, exists, false, func
 
 from forebay.wire.states import StateType
 from forebay_server.db.criteria import (
+    MAX_VALUES,
     Condition,
     Criteria,
     Filter,
@@ -28,6 +29,8 @@ from forebay_server.work_pools.filters import WorkPoolFilter
 from forebay_server.work_pools.tables import work_pools
 from forebay_server.work_queues.filters import WorkQueueFilter
 from forebay_server.work_queues.tables import work_queues
+
+StateTypes = Annotated[list[StateType], Field(max_length=MAX_VALUES)]
 
 
 class ReferenceCriteria(Filter):
@@ -61,8 +64,8 @@ class ParentRunCriteria(Filter):
 class StateTypeCriteria(Criteria):
     """Which types of state."""
 
-    any_: list[StateType] | None = None
-    not_any_: list[StateType] | None = None
+    any_: StateTypes | None = None
+    not_any_: StateTypes | None = None
 
 
 class StateNameCriteria(Criteria):

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, BackgroundTasks, Body, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, Field, TypeAdapter
 
 from forebay.wire.base import Name, Page, Timestamp
 from forebay.wire.flow_runs import (
@@ -23,6 +23,7 @@ from forebay.wire.states import (
     Verdict,
     VerdictStatus,
 )
+from forebay_server.db.criteria import MAX_VALUES
 from forebay_server.errors import NotFound
 from forebay_server.flow_runs import placing, polling, queries, transitions
 from forebay_server.flow_runs.callers import CLAIM_HEADER, caller, claim_value, worker_name
@@ -41,6 +42,7 @@ from forebay_server.protocol import (
 
 router = APIRouter(tags=["Flow runs"], route_class=Route)
 
+QueueNames = Annotated[list[Name], Field(max_length=MAX_VALUES)]
 _SCHEDULED = TypeAdapter(list[ScheduledFlowRun])
 
 
@@ -54,7 +56,7 @@ class Proposal(BaseModel):
 class PollQuery(BaseModel):
     """Which runs a worker asks for; times are included."""
 
-    work_queue_names: list[Name] | None = None
+    work_queue_names: QueueNames | None = None
     scheduled_before: Timestamp | None = None
     scheduled_after: Timestamp | None = None
     limit: int | None = None

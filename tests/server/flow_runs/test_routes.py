@@ -1,5 +1,6 @@
 """Runs over HTTP: creating, reading, changing, deleting and finding them."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -125,6 +126,32 @@ async def test_null_is_refused_where_there_must_be_a_value(
 
     assert answer.status_code == 422
     assert key in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        {"max_retries": 2**70},
+        {"retry_delay_seconds": float("nan")},
+        {"retry_delay": 2**40},
+        {"retries": -1},
+        {"pause_keys": ["\ud800"]},
+        {"retry_type": "sometimes"},
+    ],
+)
+async def test_a_policy_that_cannot_be_kept_is_refused(
+    api: httpx.AsyncClient, database: Database, policy: dict[str, Any]
+) -> None:
+    run = await a_run(database)
+
+    answer = await api.patch(
+        f"/flow_runs/{run}",
+        content=json.dumps({"empirical_policy": policy}),
+        headers={"content-type": "application/json"},
+    )
+
+    assert answer.status_code == 422
+    assert (await api.get(f"/flow_runs/{run}")).status_code == 200
 
 
 async def test_job_variables_change_only_while_a_deployed_run_is_scheduled(

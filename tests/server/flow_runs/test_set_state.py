@@ -1,5 +1,6 @@
 """Proposals over HTTP: claims, limits, epochs, lost answers and the books."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -388,6 +389,8 @@ async def test_a_proposal_about_a_missing_run_is_answered_in_prefect_s_shape(
         {"state": {"type": "RUNNING", "name": "\x00"}},
         {"state": {"type": "RUNNING", "data": 2**70}},
         {"state": {"type": "RUNNING", "unknown": 1}},
+        {"state": {"type": "PAUSED", "state_details": {"pause_key": "\ud800"}}},
+        {"state": {"type": "PAUSED", "state_details": {"run_input_keyset": {"\x00": "x"}}}},
         {"state": {"type": "SCHEDULED", "state_details": {"scheduled_time": "9999-12-31"}}},
         {
             "state": {
@@ -402,7 +405,11 @@ async def test_a_bad_proposal_is_refused(
 ) -> None:
     run = await a_run(database)
 
-    answer = await api.post(f"/flow_runs/{run}/set_state", json=body)
+    answer = await api.post(
+        f"/flow_runs/{run}/set_state",
+        content=json.dumps(body),
+        headers={"content-type": "application/json"},
+    )
 
     # A date far away is a date, and the only one of these that can be meant.
     assert answer.status_code == (201 if "9999" in str(body) else 422), answer.text
