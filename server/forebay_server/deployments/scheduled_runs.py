@@ -8,7 +8,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 from pydantic import TypeAdapter
-from sqlalchemy import Row, exists, select
+from sqlalchemy import Row, exists, literal, select
 
 from forebay.wire.schedules import Schedule
 from forebay.wire.states import StateCreate, StateDetails, StateType
@@ -21,6 +21,8 @@ from forebay_server.flow_runs.tables import FlowRunRow, flow_runs
 from forebay_server.work_queues.tables import work_queues
 
 AUTO_TAG = "auto-scheduled"
+# As text, so that the partial index of coming runs is seen to cover it.
+_IS_SCHEDULED = flow_runs.c.state_type == literal("SCHEDULED", literal_execute=True)
 
 _schedule = TypeAdapter[Schedule](Schedule)
 
@@ -127,7 +129,7 @@ async def delete(
     """
     is_meant = [
         flow_runs.c.deployment_id == deployment_id,
-        flow_runs.c.state_type == StateType.SCHEDULED.value,
+        _IS_SCHEDULED,
         flow_runs.c.state_name != "AwaitingConcurrencySlot",
         flow_runs.c.auto_scheduled.is_(True),
         flow_runs.c.run_count == 0,
@@ -146,7 +148,9 @@ async def read_due(
     """Scheduled runs of the deployments up to `before`, the earliest first."""
     is_meant = [
         flow_runs.c.deployment_id.in_(deployment_ids),
-        flow_runs.c.state_type == StateType.SCHEDULED.value,
+        _IS_SCHEDULED,
+        # The others are gone on with by the processes that they are in.
+        flow_runs.c.empirical_policy["retry_type"].as_string().is_distinct_from("in_process"),
     ]
     if before is not None:
         is_meant.append(flow_runs.c.next_scheduled_start_time <= before)
@@ -163,7 +167,7 @@ async def find_lacking(
         select(flow_runs.c.next_scheduled_start_time)
         .where(
             flow_runs.c.deployment_id == deployments.c.id,
-            flow_runs.c.state_type == StateType.SCHEDULED.value,
+            _IS_SCHEDULED,
             flow_runs.c.auto_scheduled.is_(True),
             flow_runs.c.next_scheduled_start_time > now,
         )

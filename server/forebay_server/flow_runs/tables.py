@@ -27,6 +27,15 @@ class FlowRunRow(Row, table=True):
             sqlite_where=_IS_SCHEDULED,
             postgresql_where=_IS_SCHEDULED,
         ),
+        # What schedules look after: the coming runs of a deployment.
+        Index(
+            "ix_flow_run_coming",
+            "deployment_id",
+            "next_scheduled_start_time",
+            "id",
+            sqlite_where=_IS_SCHEDULED,
+            postgresql_where=_IS_SCHEDULED,
+        ),
         Index("ix_flow_run_state", "state_type", "state_name", "next_scheduled_start_time"),
     )
 
