@@ -7,7 +7,11 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy import Row, insert, select
 
-from forebay.wire.schedules import DeploymentScheduleCreate, DeploymentScheduleUpdate
+from forebay.wire.schedules import (
+    DeploymentScheduleCreate,
+    DeploymentScheduleUpdate,
+    IntervalSchedule,
+)
 from forebay_server.db.engine import Transaction
 from forebay_server.deployments.rules import check_slugs
 from forebay_server.deployments.tables import DeploymentScheduleRow, deployment_schedules
@@ -46,14 +50,22 @@ async def change(
 ) -> None:
     """Change the fields that are set on `body`.
 
-    Raises `NotFound`, and `Conflict` when another schedule of the deployment has the slug.
+    An interval that stays the same and names no anchor keeps its own: with a new one at each
+    deploy (Prefect 3.8.4), a run that is always an hour away would never come. Raises `NotFound`,
+    and `Conflict` when another schedule of the deployment has the slug.
     """
-    others = [row for row in await read_all(db, deployment_id) if row.id != id]
-    check_slugs([*(row.slug for row in others), body.slug])
-    statement = sa.update(deployment_schedules).where(*_is_meant(deployment_id, id))
-    result = await db.execute(statement.values(**_values(body), updated=await db.now()))
-    if not result.rowcount:
+    rows = {row.id: row for row in await read_all(db, deployment_id)}
+    if id not in rows:
         raise NotFound("Schedule not found.")
+    before = rows.pop(id).schedule
+    check_slugs([*(row.slug for row in rows.values()), body.slug])
+    values = _values(body)
+    if isinstance(body.schedule, IntervalSchedule):
+        is_named = "anchor_date" in body.schedule.model_fields_set
+        if not is_named and before.get("interval") == values["schedule"]["interval"]:
+            values["schedule"]["anchor_date"] = before["anchor_date"]
+    statement = sa.update(deployment_schedules).where(*_is_meant(deployment_id, id))
+    await db.execute(statement.values(**values, updated=await db.now()))
 
 
 async def delete(db: Transaction, deployment_id: UUID, id: UUID) -> None:

@@ -195,6 +195,23 @@ async def test_schedules_with_slugs_are_changed_one_by_one(api: httpx.AsyncClien
     assert after["d"]["schedule"]["interval"] == 3600.0
 
 
+async def test_an_interval_keeps_its_anchor_when_it_is_deployed_again(
+    api: httpx.AsyncClient,
+) -> None:
+    made = await a_deployment(api, schedules=[{"schedule": {"interval": 3600}, "slug": "a"}])
+    path, before = f"/deployments/{made['id']}", made["schedules"][0]["schedule"]
+
+    same = {"schedules": [{"schedule": {"interval": 3600.0, "timezone": "UTC"}, "slug": "a"}]}
+    await sent(api, "PATCH", path, 204, same)
+    kept = (await deployment(api, made["id"]))["schedules"][0]["schedule"]
+    other = {"schedules": [{"schedule": {"interval": 7200}, "slug": "a"}]}
+    await sent(api, "PATCH", path, 204, other)
+    moved = (await deployment(api, made["id"]))["schedules"][0]["schedule"]
+
+    assert kept == before
+    assert moved["anchor_date"] > before["anchor_date"]
+
+
 async def test_schedules_that_are_not_mentioned_by_slug_stay(api: httpx.AsyncClient) -> None:
     made = await a_deployment(api, schedules=SLUGGED)
 
