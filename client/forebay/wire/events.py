@@ -58,11 +58,3 @@ class ReceivedEvent(Event):
     """An event as the API answers it."""
 
     received: Timestamp
-
-
-class EventPage(Wire):
-    """One page of events."""
-
-    events: list[ReceivedEvent]
-    total: int
-    next_page: str | None

@@ -18,6 +18,7 @@ from forebay_server.events.sources import Narrowing
 T = TypeVar("T")
 
 MAX_LABELS = 500
+MAX_NARROWED = 100  # values of one kind in a statement: SQLite nests few conditions
 
 Resource = dict[str, str]
 Labels = Annotated[dict[Text, Text | Texts], Field(max_length=MAX_LABELS)]
@@ -121,7 +122,10 @@ class EventTextCriteria(Criteria):
 
 
 class EventFilter(Criteria):
-    """All criteria must be fulfilled. Source: Prefect 3.8.4 `EventFilter`."""
+    """All criteria must be fulfilled. Source: Prefect 3.8.4 `EventFilter`.
+
+    `order` is taken and has no effect: a stream is always in order of time.
+    """
 
     occurred: OccurredCriteria | None = None
     event: EventNameCriteria | None = None
@@ -156,15 +160,19 @@ class EventFilter(Criteria):
 
     def narrowing(self) -> Narrowing:
         """The part that indexes can answer."""
-        names, resource, id = self.event, self.resource, self.id
         return Narrowing(
             since=self.occurred.since if self.occurred else None,
             until=self.occurred.until if self.occurred else None,
-            names=tuple(names.name) if names and names.name else None,
-            prefixes=tuple(names.prefix) if names and names.prefix else None,
-            ids=tuple(id.id) if id and id.id else None,
-            resource_ids=tuple(resource.id) if resource and resource.id else None,
+            names=_narrow(self.event.name if self.event else None),
+            prefixes=_narrow(self.event.prefix if self.event else None),
+            ids=_narrow(self.id.id if self.id else None),
+            resource_ids=_narrow(self.resource.id if self.resource else None),
         )
+
+
+def _narrow(values: list[T] | None) -> tuple[T, ...] | None:
+    """`values` for a statement, unless they are none or more than one should hold."""
+    return tuple(values) if values and len(values) <= MAX_NARROWED else None
 
 
 def has_labels(resource: Resource, labels: dict[str, str | list[str]] | None) -> bool:

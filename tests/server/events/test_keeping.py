@@ -1,13 +1,17 @@
 """Events over HTTP, how long they are kept, and what becomes of those that are sent together."""
 
 import asyncio
+import json
+import socket
 from datetime import timedelta
 from typing import Any
 
 import httpx2 as httpx
 import pytest
+import uvicorn
 from fastapi import FastAPI
 from sqlalchemy import func, select, update
+from websockets.asyncio.client import connect
 
 from forebay.wire.events import Event
 from forebay_server.db.columns import new_id
@@ -157,3 +161,33 @@ async def test_a_full_backlog_makes_senders_wait_and_loses_nothing(database: Dat
 
     assert await count_events(database) == len(sent)
     assert recorder.dropped == 0
+
+
+async def test_a_filter_may_name_more_than_a_statement_takes(
+    database: Database, app: FastAPI
+) -> None:
+    (event,) = some_events(1)
+    await store(database, [event])
+    many = [f"other.{number}" for number in range(9_000)]
+    criteria = {"event": {"prefix": [*many, "forebay."], "name": [*many, event.event]}}
+
+    (found,) = await app.state.event_stream.replay(EventFilter.model_validate(criteria))
+
+    assert found.id == event.id
+
+
+async def test_an_open_server_takes_events_without_a_handshake(app: FastAPI) -> None:
+    config = uvicorn.Config(app, port=0, lifespan="off", log_level="warning")
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        address = f"ws://127.0.0.1:{listener.getsockname()[1]}/api/events/in"
+        criteria = EventFilter.model_validate({"event": {"name": ["forebay.open"]}})
+        with app.state.event_stream.followed(criteria) as (_, stored):
+            async with connect(address) as client:
+                await client.send(json.dumps(an_event("forebay.open")))
+
+                async with asyncio.timeout(10):
+                    assert (await anext(stored)).event == "forebay.open"
+        server.should_exit = True
+        await serving
