@@ -4,9 +4,11 @@ A method raises `Failure` for what the user did wrong; whatever else goes wrong 
 by the dispatcher that calls it.
 """
 
+import logging
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
+from forebay.errors import ForebayError
 from forebay_provider import configuration
 from forebay_provider.configuration import Connection, ProviderConfig
 from forebay_provider.data_sources import DATA_SOURCES
@@ -14,7 +16,7 @@ from forebay_provider.framework import codec, objects
 from forebay_provider.framework.declarations import declaration, from_values, to_values
 from forebay_provider.framework.diagnostics import Diagnostic, Failure, to_messages, to_path
 from forebay_provider.framework.objects import Values
-from forebay_provider.framework.planning import plan
+from forebay_provider.framework.planning import Derive, plan
 from forebay_provider.framework.resource import DataSource, Incomplete, Resource
 from forebay_provider.framework.schema import schema
 from forebay_provider.framework.validation import validate
@@ -24,6 +26,8 @@ from forebay_provider.problems import explained, of_any
 from forebay_provider.resources import RESOURCES
 
 PREFIX = "forebay_"
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 AnyResource = type[Resource[Any, Connection]]
@@ -154,14 +158,12 @@ class Servicer:
     def PlanResourceChange(
         self, request: pb.PlanResourceChange.Request
     ) -> pb.PlanResourceChange.Response:
-        model = self._resource(request.type_name).model
+        resource = self._resource(request.type_name)
+        model = resource.model
         prior = objects.decode(model, request.prior_state)
-        result = plan(
-            model,
-            objects.decode(model, request.config),
-            prior,
-            objects.decode(model, request.proposed_new_state),
-        )
+        is_destroy = objects.decode(model, request.proposed_new_state) is None
+        config = None if is_destroy else objects.decode(model, request.config)
+        result = plan(model, config, prior, _derive(resource))
         private = request.prior_private
         if prior is None and result.planned is not None:
             private = with_create_key(request.planned_private or request.prior_private)
@@ -169,7 +171,22 @@ class Servicer:
             planned_state=objects.encode(model, result.planned),
             requires_replace=[to_path(path) for path in result.replace],
             planned_private=private,
+            diagnostics=to_messages(self._review(resource, result.planned, prior)),
         )
+
+    def _review(
+        self, resource: AnyResource, planned: Values | None, prior: Values | None
+    ) -> list[Diagnostic]:
+        """What the server tells about a planned change; nothing where there is no server."""
+        if planned is prior or self._connection is None or self._connection.unknown:
+            return []
+        handler = resource(self._connection)
+        plan_, prior_ = (v and from_values(resource.model, v) for v in (planned, prior))
+        try:
+            return list(handler.review(plan_, prior_))
+        except ForebayError as error:
+            log.debug("the plan was not reviewed: %s", error)
+            return []
 
     def ApplyResourceChange(
         self, request: pb.ApplyResourceChange.Request
@@ -269,6 +286,17 @@ def _known(types: dict[str, T], noun: str, type_name: str) -> T:
             )
         )
     return types[type_name]
+
+
+def _derive(resource: AnyResource) -> Derive:
+    """The resource's own `derive`, from values to values."""
+
+    def derive(planned: Values, config: Values, prior: Values | None) -> Values:
+        before = None if prior is None else from_values(resource.model, prior)
+        given: Any = from_values(resource.model, config)
+        return to_values(resource.derive(from_values(resource.model, planned), given, before))
+
+    return derive
 
 
 def _problems(

@@ -4,15 +4,18 @@ The rules are those of Terraform's plan: what is configured is planned as it is 
 was, when that means the same), everything else is a default, the prior value, or unknown.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from forebay_provider.framework.declarations import Attribute, declaration
 from forebay_provider.framework.diagnostics import Key, Path
-from forebay_provider.framework.semantics import means_same
+from forebay_provider.framework.semantics import keep_form, means_same
 from forebay_provider.framework.values import UNKNOWN, Unknown
 
 Values = dict[str, Any]
+# Decides what follows from a planned object, its configuration and the prior object.
+Derive = Callable[[Values, Values, Values | None], Values]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,32 +27,37 @@ class Plan:
 
 
 def plan(
-    model: type[Any], config: Values | None, prior: Values | None, proposed: Values | None
+    model: type[Any],
+    config: Values | None,
+    prior: Values | None,
+    derive: Derive = lambda planned, config, prior: planned,
 ) -> Plan:
-    """The plan for one object; `prior` is None on create and `proposed` on destroy.
+    """The plan for one object; `prior` is None on create and `config` on destroy.
 
-    When nothing changes the planned value is `prior` itself.
+    When nothing changes the planned value is `prior` itself. `derive` is asked twice for an
+    update, the second time with what the update may decide anew unknown.
     """
-    if proposed is None or config is None:
+    if config is None:
         return Plan(None)
-    planned = _object(model, config, prior, proposed)
+    planned = derive(_object(model, config, prior), config, prior)
     if prior is None:
         return Plan(planned)
-    if declaration(model).kind.same(planned, prior):
+    if declaration(model).kind.same(keep_form(model, planned, prior), prior):
         return Plan(prior)
-    planned = _with_unknowns(model, config, prior, planned)
+    planned = derive(_with_unknowns(model, config, prior, planned), config, prior)
+    planned = keep_form(model, planned, prior)
     return Plan(planned, tuple(_replacements(model, prior, planned, ())))
 
 
-def _object(model: type[Any], config: Values, prior: Values | None, proposed: Values) -> Values:
+def _object(model: type[Any], config: Values, prior: Values | None) -> Values:
     is_new, before = prior is None, prior or {}
     return {
-        a.name: _value(a, config[a.name], before.get(a.name), proposed[a.name], is_new=is_new)
+        a.name: _value(a, config[a.name], before.get(a.name), is_new=is_new)
         for a in declaration(model).attributes
     }
 
 
-def _value(attribute: Attribute, config: Any, prior: Any, proposed: Any, *, is_new: bool) -> Any:
+def _value(attribute: Attribute, config: Any, prior: Any, *, is_new: bool) -> Any:
     if attribute.options.write_only:
         return None
     if config is None:
@@ -57,7 +65,8 @@ def _value(attribute: Attribute, config: Any, prior: Any, proposed: Any, *, is_n
             return attribute.default
         if not attribute.computed:
             return None
-        return UNKNOWN if is_new else proposed
+        # Not what core proposes: that is null for an object with parts that are not computed.
+        return UNKNOWN if is_new else prior
     if isinstance(config, Unknown):
         return config
     if attribute.nested is not None:
@@ -72,7 +81,7 @@ def _nested(attribute: Attribute, model: type[Any], config: Any, prior: Any) -> 
         if item is None or isinstance(item, Unknown):
             return item
         before = before if isinstance(before, dict) else None
-        return _object(model, item, before, _propose(model, item, before))
+        return _object(model, item, before)
 
     if attribute.nesting == "single":
         return one(config, prior)
@@ -83,16 +92,6 @@ def _nested(attribute: Attribute, model: type[Any], config: Any, prior: Any) -> 
     if attribute.nesting == "list":
         return [one(c, olds[i] if i < len(olds) else None) for i, c in enumerate(config)]
     return [one(item, _counterpart(model, item, olds)) for item in config]
-
-
-def _propose(model: type[Any], config: Values, prior: Values | None) -> Values:
-    """What core proposes for one nested object: the configured value, else a computed one's own."""
-    return {
-        a.name: config[a.name]
-        if config[a.name] is not None or prior is None or not a.computed
-        else prior[a.name]
-        for a in declaration(model).attributes
-    }
 
 
 def _counterpart(model: type[Any], item: Any, olds: list[Any]) -> Any:

@@ -29,6 +29,21 @@ class Resource(Generic[M, C]):
         """What is wrong with the configuration as a whole; values may be unknown. Offline."""
         return ()
 
+    @staticmethod
+    def derive(plan: M, config: M, prior: M | None) -> M:
+        """`plan` with what follows from it decided; values may be unknown. Offline.
+
+        What is configured must stay as it is, and the same arguments must give the same plan.
+        """
+        return plan
+
+    def review(self, plan: M | None, prior: M | None) -> Iterable[Diagnostic]:
+        """What the server can tell about a change before it is made; None is no object.
+
+        Asked while planning, when there is a server to ask; without one nothing is told.
+        """
+        return ()
+
     def create(self, plan: M, key: str) -> M:
         """Make the object and return it; `key` is the same for every try of this creation.
 

@@ -38,19 +38,9 @@ NOTHING = {a.name: None for a in declaration(Thing).attributes}
 STORED = {**NOTHING, "id": "1", "stamp": "then", "name": "a", "size": 3, "rank": 7}
 
 
-def proposed(config: dict[str, Any], prior: dict[str, Any] | None) -> dict[str, Any]:
-    """What core proposes: the configured value, else what a computed attribute had."""
-    return {
-        a.name: config[a.name]
-        if config[a.name] is not None or prior is None or not a.computed
-        else prior[a.name]
-        for a in declaration(Thing).attributes
-    }
-
-
 def planned(config: dict[str, Any], prior: dict[str, Any] | None) -> Any:
     full = {**NOTHING, "name": "a", **config}
-    return plan(Thing, full, prior, proposed(full, prior))
+    return plan(Thing, full, prior)
 
 
 CREATES = [
@@ -152,7 +142,7 @@ def test_plan_is_the_prior_state_itself_when(
 
 
 def test_destroy_plans_null() -> None:
-    result = plan(Thing, None, STORED, None)
+    result = plan(Thing, None, STORED)
 
     assert result.planned is None
 
@@ -170,7 +160,42 @@ def test_change_below_a_nested_attribute_replaces_by_its_path() -> None:
     prior = {"by_key": {"k": {"zone": "a"}}, "by_index": [{"zone": "a"}, {"zone": "a"}]}
     config = {"by_key": {"k": {"zone": "b"}}, "by_index": [{"zone": "a"}, {"zone": "b"}]}
 
-    result = plan(Outer, config, prior, config)
+    result = plan(Outer, config, prior)
 
     assert result.replace == (("by_key", "k", "zone"), ("by_index", 1, "zone"))
     assert isinstance(result.replace[0][1], Key)
+
+
+def test_what_is_derived_is_planned_and_keeps_its_form_when_it_means_the_same() -> None:
+    @model
+    class Sum:
+        parts: list[int] = attribute("Parts.")
+        total: JsonText = attribute("Total.", computed=True)
+
+    def derive(planned: Any, config: Any, prior: Any) -> Any:
+        return {**planned, "total": f" {sum(planned['parts'])}"}
+
+    made = plan(Sum, {"parts": [1, 2], "total": None}, None, derive).planned
+    prior = {"parts": [1, 2], "total": "3"}
+    kept = plan(Sum, {"parts": [1, 2], "total": None}, prior, derive)
+    moved = plan(Sum, {"parts": [2, 1], "total": None}, prior, derive).planned
+    grown = plan(Sum, {"parts": [4], "total": None}, prior, derive).planned
+
+    assert made == {"parts": [1, 2], "total": " 3"}
+    assert kept.planned is prior
+    assert moved == {"parts": [2, 1], "total": "3"}
+    assert grown == {"parts": [4], "total": " 4"}
+
+
+def test_computed_object_that_is_left_out_stays_as_it_was() -> None:
+    @model
+    class Inner:
+        note: str | None = attribute("Note.", default=None)
+
+    @model
+    class Outer:
+        inner: Inner = attribute("Inner.", default=None, computed=True)
+
+    prior = {"inner": {"note": "here"}}
+
+    assert plan(Outer, {"inner": None}, prior).planned is prior
