@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Insert, Row, ScalarSelect, Update, func, insert, select, true
+from sqlalchemy import ColumnElement, Row, ScalarSelect, Update, func, select, true
 from sqlalchemy import update as sql_update
 
-from forebay_server.claims.tables import ClaimRow, claims
+from forebay_server.claims.tables import claims
 from forebay_server.db.engine import Transaction
 
 _counted = claims.alias("counted")  # so that a count can stand beside a run's own claim
@@ -32,11 +32,6 @@ def held_in_queue(queue_id: ColumnElement[UUID]) -> ScalarSelect[int]:
 def _held(is_there: ColumnElement[bool]) -> ScalarSelect[int]:
     counted = select(func.count()).select_from(_counted)
     return counted.where(is_there, _counted.c.ended_at.is_(None)).scalar_subquery()
-
-
-def take(claim: ClaimRow) -> Insert:
-    """The statement that makes `claim`; the caller holds the locks of its pool and queue."""
-    return insert(claims).values(claim.model_dump())
 
 
 def release(run_id: UUID, at: datetime) -> Update:

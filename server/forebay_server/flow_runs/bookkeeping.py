@@ -9,7 +9,7 @@ from sqlalchemy import Row
 from forebay.wire.flow_runs import FlowRunPolicy
 from forebay.wire.states import TERMINAL, State, StateCreate, StateDetails, StateType
 from forebay_server.db.columns import new_id
-from forebay_server.flow_runs.tables import FlowRunRow, FlowRunStateRow
+from forebay_server.flow_runs.tables import FlowRunRow
 
 
 class Counters(Protocol):
@@ -111,22 +111,20 @@ def state_columns(run: Counters, state: State) -> dict[str, Any]:
     return columns
 
 
-def history_row(state: State) -> FlowRunStateRow:
-    """`state` as a line of its run's history."""
-    run_id = state.state_details.flow_run_id
-    assert run_id is not None  # filled in by `new_state`
-    return FlowRunStateRow(
-        id=state.id,
-        created=state.timestamp,
-        updated=state.timestamp,
-        flow_run_id=run_id,
-        timestamp=state.timestamp,
-        type=str(state.type),
-        name=state.name or state.type.capitalize(),
-        message=state.message,
-        data=state.data,
-        state_details=stored_details(state.state_details),
-    )
+def history_values(state: State) -> dict[str, Any]:
+    """`state` as a row of its run's history; plain values, since every transition writes one."""
+    return {
+        "id": state.id,
+        "created": state.timestamp,
+        "updated": state.timestamp,
+        "flow_run_id": state.state_details.flow_run_id,
+        "timestamp": state.timestamp,
+        "type": state.type.value,
+        "name": state.name,
+        "message": state.message,
+        "data": state.data,
+        "state_details": stored_details(state.state_details),
+    }
 
 
 def current_state(row: FlowRunRow | Row[Any]) -> State | None:

@@ -7,15 +7,18 @@ is asked for its first runs through an index, and only queues that have due runs
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache, lru_cache
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
+    Integer,
     Row,
     Select,
     and_,
+    bindparam,
     case,
     column,
     false,
@@ -39,6 +42,7 @@ from forebay_server.work_pools.tables import work_pools
 from forebay_server.work_queues.tables import work_queues
 
 QUEUES_PER_STATEMENT = 10
+MOST_PER_STATEMENT = 100  # of one priority; SQLite joins at most 500 parts
 SEEN_AGAIN_AFTER = timedelta(seconds=5)  # polls in between leave no mark
 
 # Named as text: deployments build on runs, not the other way.
@@ -75,8 +79,11 @@ async def due_runs(db: Transaction, poll: Poll) -> Offer:
 
     Raises `NotFound` for a pool or a queue that does not exist.
     """
-    is_due = _is_due(poll)
-    rows = await db.rows(_queues(poll, is_due))
+    bounds = _Bounds(poll.before is not None, poll.after is not None)
+    times = {"before": poll.before, "after": poll.after}
+    asked = {"pool_name": poll.pool_name, "queue_names": list(poll.queue_names), **times}
+    found = await db.execute(_queues(bounds, bool(poll.queue_names)), asked)
+    rows = found.all()
     _require_all(poll, rows)
     pool = rows[0]
     at = process_now()  # good enough for telling whether a mark is seconds old
@@ -88,32 +95,45 @@ async def due_runs(db: Transaction, poll: Poll) -> Offer:
         for queues in _batches(waiting):
             if len(runs) >= room:
                 break
-            runs += await db.rows(_first_runs(queues, is_due, room - len(runs)))
+            values = _values(queues, room - len(runs))
+            first = await db.execute(_first_runs(bounds, len(queues)), {**values, **times})
+            runs += first.all()
     return Offer(pool.pool_id, runs, unmarked)
 
 
-def _is_due(poll: Poll) -> ColumnElement[bool]:
-    due = flow_runs.c.next_scheduled_start_time
-    retry_type = flow_runs.c.empirical_policy["retry_type"].as_string()
-    return and_(
-        # As text, so that the partial index is seen to cover it.
-        flow_runs.c.state_type == literal("SCHEDULED", literal_execute=True),
-        due <= poll.before if poll.before is not None else true(),
-        due >= poll.after if poll.after is not None else true(),
-        retry_type.is_distinct_from("in_process"),  # its own process will go on with it
-    )
+# Polls are frequent: their statements are built once for every shape, and take values by name.
 
 
-def _queues(poll: Poll, is_due: ColumnElement[bool]) -> Select[Any]:
+class _Bounds(NamedTuple):
+    """Which bounds of time a poll has."""
+
+    has_before: bool
+    has_after: bool
+
+    def is_due(self) -> ColumnElement[bool]:
+        """Whether a run is offered, as far as it goes."""
+        due = flow_runs.c.next_scheduled_start_time
+        retry_type = flow_runs.c.empirical_policy["retry_type"].as_string()
+        return and_(
+            # As text, so that the partial index is seen to cover it.
+            flow_runs.c.state_type == literal("SCHEDULED", literal_execute=True),
+            due <= bindparam("before") if self.has_before else true(),
+            due >= bindparam("after") if self.has_after else true(),
+            retry_type.is_distinct_from("in_process"),  # its own process will go on with it
+        )
+
+
+@cache
+def _queues(bounds: _Bounds, has_names: bool) -> Select[Any]:
     """The pool with each polled queue; a row without a queue when it has none of them."""
     queue = work_queues.c
     is_polled = queue.work_pool_id == work_pools.c.id
-    if poll.queue_names:
-        is_polled &= queue.name.in_(poll.queue_names)
+    if has_names:
+        is_polled &= queue.name.in_(bindparam("queue_names", expanding=True))
     # The first one, not just any: that is what the index on times is sure to be used for.
     first_due = (
         select(flow_runs.c.id)
-        .where(flow_runs.c.work_queue_id == queue.id, is_due)
+        .where(flow_runs.c.work_queue_id == queue.id, bounds.is_due())
         .order_by(flow_runs.c.next_scheduled_start_time, flow_runs.c.id)
         .limit(1)
         .scalar_subquery()
@@ -135,7 +155,7 @@ def _queues(poll: Poll, is_due: ColumnElement[bool]) -> Select[Any]:
             case((queue.is_paused, false()), else_=first_due.is_not(None)).label("has_due"),
         )
         .outerjoin(work_queues, is_polled)
-        .where(work_pools.c.name == poll.pool_name)
+        .where(work_pools.c.name == bindparam("pool_name"))
         .order_by(queue.priority, queue.id)
     )
 
@@ -157,7 +177,11 @@ def _batches(queues: Sequence[Row[Any]]) -> Iterator[list[Row[Any]]]:
     """The queues a few at a time; those of one priority stay together, as they share a rank."""
     batch: list[Row[Any]] = []
     for _, equals in groupby(queues, key=lambda queue: queue.priority):
-        batch += equals
+        for queue in equals:
+            if len(batch) == MOST_PER_STATEMENT:
+                yield batch
+                batch = []
+            batch.append(queue)
         if len(batch) >= QUEUES_PER_STATEMENT:
             yield batch
             batch = []
@@ -165,16 +189,28 @@ def _batches(queues: Sequence[Row[Any]]) -> Iterator[list[Row[Any]]]:
         yield batch
 
 
-def _first_runs(queues: Sequence[Row[Any]], is_due: ColumnElement[bool], room: int) -> Select[Any]:
-    """The first runs of each queue, merged by priority, time and id."""
+def _values(queues: Sequence[Row[Any]], room: int) -> dict[str, Any]:
+    """What `_first_runs` takes for these queues."""
+    values: dict[str, Any] = {"room": room}
+    for number, queue in enumerate(queues):
+        values[f"queue_id_{number}"] = queue.id
+        values[f"priority_{number}"] = queue.priority
+        values[f"room_{number}"] = _room(queue, room)
+    return values
+
+
+@lru_cache(maxsize=200)
+def _first_runs(bounds: _Bounds, queues: int) -> Select[Any]:
+    """The first runs of each of so many queues, merged by priority, time and id."""
     due, id = flow_runs.c.next_scheduled_start_time, flow_runs.c.id
     parts = []
-    for queue in queues:
+    for number in range(queues):
+        priority = bindparam(f"priority_{number}", type_=Integer)
         first = (
-            select(id, literal(queue.priority).label("priority"))
-            .where(flow_runs.c.work_queue_id == queue.id, is_due)
+            select(id, priority.label("priority"))
+            .where(flow_runs.c.work_queue_id == bindparam(f"queue_id_{number}"), bounds.is_due())
             .order_by(due, id)
-            .limit(_room(queue, room))
+            .limit(bindparam(f"room_{number}", type_=Integer))
             .subquery()
         )
         parts.append(select(first))
@@ -182,7 +218,7 @@ def _first_runs(queues: Sequence[Row[Any]], is_due: ColumnElement[bool], room: i
     runs = select(flow_runs, work_queues.c.name.label("queue_name"))
     runs = runs.join(found, found.c.id == id)
     runs = runs.join(work_queues, work_queues.c.id == flow_runs.c.work_queue_id)
-    return runs.order_by(found.c.priority, due, id).limit(room)
+    return runs.order_by(found.c.priority, due, id).limit(bindparam("room", type_=Integer))
 
 
 def _is_marked(queue: Row[Any], at: datetime) -> bool:

@@ -19,7 +19,7 @@ from forebay_server.flow_runs import transitions
 from forebay_server.flow_runs.bookkeeping import (
     NoCounters,
     current_state,
-    history_row,
+    history_values,
     new_state,
     state_columns,
     stored_policy,
@@ -45,7 +45,7 @@ async def create(db: Transaction, run: FlowRunRow, state: StateCreate | None) ->
     """
     first = await _complete(db, run, _stored_first(run, state))
     into = insert(flow_runs).values(run.model_dump())
-    history = insert(flow_run_states).values(history_row(first).model_dump())
+    history = insert(flow_run_states).values(history_values(first))
     if db.dialect == "sqlite":
         await db.execute(into)
         await db.execute(history)
@@ -72,7 +72,7 @@ async def create_once(
         )
         assert known is not None  # what the insert conflicted with
         return FlowRunRow(**known._mapping), False
-    await db.execute(insert(flow_run_states).values(history_row(first).model_dump()))
+    await db.execute(insert(flow_run_states).values(history_values(first)))
     flow_run_states_changed(db, [first])
     return await _after_first(db, run, state), True
 
@@ -90,7 +90,7 @@ async def create_many(
         part = runs[start : start + RUNS_PER_STATEMENT]
         stored += await _insert_new(db, [run for run, _ in part])
     if stored:
-        rows = [history_row(firsts[id]).model_dump() for id in stored]
+        rows = [history_values(firsts[id]) for id in stored]
         await db.execute(insert(flow_run_states), rows)
         flow_run_states_changed(db, [firsts[id] for id in stored])
     return stored

@@ -9,7 +9,7 @@ from forebay.wire.states import StateCreate, StateDetails, StateType
 from forebay_server.db.engine import Transaction
 from forebay_server.events.emit import flow_run_states_changed
 from forebay_server.flow_runs import transitions
-from forebay_server.flow_runs.bookkeeping import history_row, new_state, state_columns
+from forebay_server.flow_runs.bookkeeping import history_values, new_state, state_columns
 from forebay_server.flow_runs.facts import Proposer
 from forebay_server.flow_runs.rules import LATE
 from forebay_server.flow_runs.tables import flow_run_states, flow_runs
@@ -44,7 +44,7 @@ async def mark_late(db: Transaction, limit: int) -> int:
         states.append(state)
         changes.append({"run_id": run.id, **state_columns(run, state)})
     if states:
-        rows = [history_row(state).model_dump() for state in states]
+        rows = [history_values(state) for state in states]
         await db.execute(insert(flow_run_states), rows)
         is_run = flow_runs.c.id == bindparam("run_id")
         await db.execute(update(flow_runs).where(is_run), changes)

@@ -26,14 +26,15 @@ from forebay.wire.states import (
 )
 from forebay_server.claims import queries as claim_queries
 from forebay_server.claims.rules import lease_seconds
-from forebay_server.claims.tables import ClaimRow, claims
+from forebay_server.claims.tables import claims
+from forebay_server.db.columns import new_id
 from forebay_server.db.engine import Transaction
 from forebay_server.errors import NotFound
 from forebay_server.events.emit import flow_run_states_changed
 from forebay_server.flow_runs import deployment_slots, rules
 from forebay_server.flow_runs.bookkeeping import (
     current_state,
-    history_row,
+    history_values,
     new_state,
     state_columns,
     stored_policy,
@@ -277,26 +278,27 @@ async def _write(
         if state.type is StateType.PENDING:
             columns["infrastructure_pid"] = None  # what an earlier claim started is not its own
         lease = lease_seconds(row.heartbeat_interval_seconds)
-        claim = ClaimRow(
-            created=state.timestamp,
-            updated=state.timestamp,
-            flow_run_id=row.id,
-            work_pool_id=row.pool_id,
-            work_queue_id=row.work_queue_id,
-            epoch=epoch,
-            holder=facts.proposer.holder,
-            worker_name=worker_name,
-            lease_seconds=lease,
-            expires_at=facts.now + timedelta(seconds=lease),
-        )
-        statements.append(claim_queries.take(claim))
+        claim = {
+            "id": new_id(),
+            "created": state.timestamp,
+            "updated": state.timestamp,
+            "flow_run_id": row.id,
+            "work_pool_id": row.pool_id,
+            "work_queue_id": row.work_queue_id,
+            "epoch": epoch,
+            "holder": facts.proposer.holder,
+            "worker_name": worker_name,
+            "lease_seconds": lease,
+            "expires_at": facts.now + timedelta(seconds=lease),
+        }
+        statements.append(insert(claims).values(claim))
         _tell_if_exceeded(facts, row)
     elif decision.claim is ClaimChange.RELEASE:
         epoch = None
         statements.append(claim_queries.release(row.id, state.timestamp))
     if decision.slot is ClaimChange.RELEASE:
         statements.append(deployment_slots.release(row.id))
-    statements.append(insert(flow_run_states).values(history_row(state).model_dump()))
+    statements.append(insert(flow_run_states).values(history_values(state)))
     change = update(flow_runs).where(flow_runs.c.id == row.id).values(**columns)
     if db.dialect == "sqlite":
         for statement in (*statements, change):

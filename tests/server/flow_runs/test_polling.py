@@ -170,6 +170,18 @@ async def test_more_queues_than_one_statement_takes_are_merged(
     assert await poll(api, limit=12) == expected[:12]
 
 
+async def test_any_number_of_queues_may_share_a_priority(
+    api: httpx.AsyncClient, database: Database
+) -> None:
+    place = await a_place(database)
+    flow_id = await a_flow(database)
+    for number in range(120):
+        queue = await a_queue(database, place.pool_id, f"q{number}", priority=1)
+        await a_run(database, queue, flow_id=flow_id, name=f"r{number}")
+
+    assert len(set(await poll(api))) == 120
+
+
 async def test_what_does_not_exist_is_named(api: httpx.AsyncClient, database: Database) -> None:
     await a_place(database)
 
