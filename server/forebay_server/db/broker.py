@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
-CAPACITY = 5_000  # notices that may wait for one subscriber
+CAPACITY = 5_000  # notices that may wait for one subscriber when more come
 MAX_TAKEN = 200  # of them at once
 
 
@@ -38,15 +38,19 @@ class Subscription(Generic[T]):
         self.lost = asyncio.Event()  # set once and for all
 
     def offer(self, notices: Sequence[T]) -> None:
-        """Keep those that are wanted; when they are too many, drop all and be `lost`."""
-        if self.lost.is_set():
+        """Keep those that are wanted; when too many wait already, drop all and be `lost`.
+
+        What one commit tells is kept whole, so that a large one drops nobody who is quick.
+        """
+        wanted = [notice for notice in notices if self._wants(notice)]
+        if not wanted or self.lost.is_set():
             return
-        self._waiting.extend(notice for notice in notices if self._wants(notice))
-        if len(self._waiting) > self._capacity:
+        if len(self._waiting) >= self._capacity:
             self._waiting.clear()
             self.lost.set()
-        if self._waiting or self.lost.is_set():
-            self._changed.set()
+        else:
+            self._waiting.extend(wanted)
+        self._changed.set()
 
     async def take(self) -> list[T]:
         """The notices that wait, at least one, at most `MAX_TAKEN`. Raises `Lost`."""
