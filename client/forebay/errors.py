@@ -72,6 +72,13 @@ class Unreachable(ForebayError):
     """No answer came from the address."""
 
 
+class Interrupted(ForebayError):
+    """The user stopped the program before the request was sent, or sent again."""
+
+    def __init__(self) -> None:
+        super().__init__("The program was interrupted; nothing more was sent.")
+
+
 BY_STATUS: dict[int, type[ApiError]] = {
     error.status: error
     for error in (Unauthorized, Forbidden, NotFound, Conflict, Invalid, Unavailable)

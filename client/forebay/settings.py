@@ -3,12 +3,14 @@
 Standard library only, because the provider and the CLI read it on every start.
 """
 
+import json
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
 from forebay.errors import ConfigurationError
@@ -23,7 +25,20 @@ BASIC_AUTH_VARIABLES = (
     "PREFECT_API_AUTH_STRING",
     "PREFECT_BASIC_AUTH_KEY",
 )
+HEADERS_VARIABLES = ("FOREBAY_CLIENT_CUSTOM_HEADERS", "PREFECT_CLIENT_CUSTOM_HEADERS")
+CSRF_VARIABLES = ("FOREBAY_CSRF", "PREFECT_CSRF_ENABLED")
+CA_CERT_VARIABLES = ("FOREBAY_CA_CERT", "PREFECT_API_SSL_CERT_FILE")
+CLIENT_CERT_VARIABLES = ("FOREBAY_CLIENT_CERT",)
+CLIENT_KEY_VARIABLES = ("FOREBAY_CLIENT_KEY",)
+INSECURE_VARIABLES = ("FOREBAY_INSECURE_SKIP_VERIFY", "PREFECT_API_TLS_INSECURE_SKIP_VERIFY")
 PROFILE_VARIABLES = ("FOREBAY_PROFILE", "PREFECT_PROFILE")
+
+Csrf = Literal["auto", "on", "off"]
+_CSRF_WORDS: dict[str, Csrf] = {
+    "auto": "auto", "on": "on", "off": "off",
+    "true": "on", "1": "on", "false": "off", "0": "off",
+}  # fmt: skip
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 def home(environ: Mapping[str, str] | None = None) -> Path:
@@ -50,6 +65,16 @@ def normalise_api_url(url: str) -> str:
 
 
 @dataclass(frozen=True)
+class Tls:
+    """How https is made; each certificate and key is a path or PEM text."""
+
+    ca_cert: str | None = None  # trusted instead of the system's authorities
+    client_cert: str | None = None
+    client_key: str | None = field(default=None, repr=False)
+    is_verified: bool = True
+
+
+@dataclass(frozen=True)
 class ClientSettings:
     """Address and credentials; at most one of `api_key` and `basic_auth` is set."""
 
@@ -57,10 +82,23 @@ class ClientSettings:
     api_key: str | None = field(default=None, repr=False)
     basic_auth: str | None = field(default=None, repr=False)  # "user:password"
     timeout_seconds: float = 30.0
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # names in lower case
+    tls: Tls = Tls()
+    csrf: Csrf = "auto"  # "auto": a token is read when the server asks for one
     max_tries: int = 5  # of a call that may be repeated, the first included
+    wait_min_seconds: float = 0.5  # the most that the first wait can be; it doubles
+    wait_max_seconds: float = 10.0
+    retry_seconds: float = 60.0  # no try begins later than that after the first
+    retried_statuses: frozenset[int] = frozenset({408, 429, 502, 503, 504})
 
     def __post_init__(self) -> None:
-        # Checked here, because the HTTP library would show the token in its own complaint.
+        # Checked here, because the HTTP library would show the value in its own complaint.
+        for name, value in self.headers.items():
+            if not _HEADER_NAME.fullmatch(name) or not (value.isascii() and value.isprintable()):
+                raise ConfigurationError(
+                    f"The custom header {name!r} has characters that no header has, in its name "
+                    "or in its value."
+                )
         if self.api_key and not (self.api_key.isascii() and self.api_key.isprintable()):
             raise ConfigurationError(
                 "The API key (FOREBAY_API_KEY) has characters that no token has, such as a line "
@@ -86,7 +124,22 @@ class ClientSettings:
         if not key and not basic and profile_url and normalise_api_url(profile_url) == url:
             key = _first(profile, API_KEY_VARIABLES)
             basic = None if key else _first(profile, BASIC_AUTH_VARIABLES)
-        return cls(api_url=url, api_key=key, basic_auth=basic)
+        found = {**profile, **{k: v for k, v in environ.items() if v.strip()}}
+        if profile_url and normalise_api_url(profile_url) != url:
+            found = dict(environ)
+        return cls(
+            api_url=url,
+            api_key=key,
+            basic_auth=basic,
+            headers=_headers(_first(found, HEADERS_VARIABLES)),
+            csrf=_csrf(_first(found, CSRF_VARIABLES)),
+            tls=Tls(
+                ca_cert=_first(found, CA_CERT_VARIABLES),
+                client_cert=_first(found, CLIENT_CERT_VARIABLES),
+                client_key=_first(found, CLIENT_KEY_VARIABLES),
+                is_verified=not is_true(_first(found, INSECURE_VARIABLES)),
+            ),
+        )
 
 
 def profiles_path(environ: Mapping[str, str]) -> Path:
@@ -126,6 +179,31 @@ def read_profile(environ: Mapping[str, str]) -> dict[str, str]:
             raise ConfigurationError(f"{path} has no profile {named!r}; it has: {known}.")
         return {}
     return {key: str(value) for key, value in profiles[name].items()}
+
+
+def is_true(text: str | None) -> bool:
+    """Whether a variable of the environment says yes."""
+    return (text or "").lower() in ("1", "true", "yes", "on")
+
+
+def _headers(text: str | None) -> dict[str, str]:
+    try:
+        given = json.loads(text or "{}")
+    except ValueError:
+        given = None
+    if not isinstance(given, dict) or not all(isinstance(v, str) for v in given.values()):
+        raise ConfigurationError(
+            f"{HEADERS_VARIABLES[0]} is not a JSON object of strings, such as "
+            '{"X-Team": "data"}.'
+        )
+    return {name.lower(): value for name, value in cast(dict[str, str], given).items()}
+
+
+def _csrf(text: str | None) -> Csrf:
+    word = (text or "auto").lower()
+    if word not in _CSRF_WORDS:
+        raise ConfigurationError(f"{CSRF_VARIABLES[0]} is not auto, on or off but {text!r}.")
+    return _CSRF_WORDS[word]
 
 
 def _first(values: Mapping[str, str], names: tuple[str, ...]) -> str | None:

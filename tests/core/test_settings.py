@@ -150,3 +150,47 @@ def test_profiles_of_another_shape_are_no_profiles(tmp_path: Path, text: str) ->
 def test_address_that_is_no_url_is_refused_with_an_example(address: str) -> None:
     with pytest.raises(ConfigurationError, match="for example http://127"):
         normalise_api_url(address)
+
+
+def test_headers_and_tls_come_from_the_environment(home: Path) -> None:
+    settings = load(
+        home,
+        PREFECT_CLIENT_CUSTOM_HEADERS='{"X-Team": "data"}',
+        FOREBAY_CA_CERT="/ca.pem",
+        PREFECT_API_TLS_INSECURE_SKIP_VERIFY="true",
+        FOREBAY_CSRF="on",
+    )
+
+    assert settings.headers == {"x-team": "data"}
+    assert (settings.tls.ca_cert, settings.tls.is_verified) == ("/ca.pem", False)
+    assert settings.csrf == "on"
+
+
+def test_headers_of_a_profile_go_to_its_own_server_only(home: Path) -> None:
+    profiles = home / "profiles.toml"
+    profiles.write_text(
+        PROFILES.replace(
+            '"local-token"',
+            '"local-token"\nFOREBAY_CLIENT_CUSTOM_HEADERS = \'{"X-Secret": "s"}\'',
+        )
+    )
+
+    assert load(home).headers == {"x-secret": "s"}
+    assert load(home, FOREBAY_API_URL="http://elsewhere").headers == {}
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"FOREBAY_CLIENT_CUSTOM_HEADERS": "X-Team: data"},
+        {"FOREBAY_CLIENT_CUSTOM_HEADERS": '{"X-Team": 1}'},
+        {"FOREBAY_CLIENT_CUSTOM_HEADERS": '{"X Team": "a"}'},
+        {"FOREBAY_CLIENT_CUSTOM_HEADERS": '{"X-Team": "a\\nb"}'},
+        {"FOREBAY_CSRF": "perhaps"},
+    ],
+)
+def test_headers_and_words_that_cannot_be_used_are_refused(
+    home: Path, environ: dict[str, str]
+) -> None:
+    with pytest.raises(ConfigurationError):
+        load(home, **environ)

@@ -13,6 +13,8 @@ from pydantic import BaseModel, TypeAdapter
 
 T = TypeVar("T")
 
+KEY_HEADER = "Idempotency-Key"  # names a creation, so that the server does it once
+
 
 @dataclass(frozen=True)
 class Call(Generic[T]):
@@ -44,8 +46,9 @@ def call(
     """
     if isinstance(body, BaseModel):
         body = body.model_dump(mode="json", exclude_unset=True)
-    repeatable = method in ("GET", "DELETE") if is_repeatable is None else is_repeatable
-    return Call(method, path, reader(answer), body, headers or {}, repeatable)
+    if is_repeatable is None:
+        is_repeatable = method in ("GET", "DELETE") or KEY_HEADER in (headers or {})
+    return Call(method, path, reader(answer), body, headers or {}, is_repeatable)
 
 
 def reader(answer: Any) -> Callable[[bytes], Any]:
