@@ -4,7 +4,6 @@ Source: Prefect 3.8.4 `server/utilities/subscriptions.py`.
 """
 
 import asyncio
-import json
 import logging
 from collections.abc import AsyncIterator
 from typing import Any, Literal, TypeVar
@@ -70,12 +69,12 @@ async def read_frame(socket: WebSocket, shape: type[Frame]) -> Frame:
     """The next frame. Raises `BadFrame`, also when none comes in time."""
     try:
         async with asyncio.timeout(HANDSHAKE_SECONDS):
-            text = await anext(texts(socket))
+            text = await _receive(socket)
+        if text is None:
+            raise WebSocketDisconnect
         return shape.model_validate_json(text)
     except TimeoutError:
         raise BadFrame("no frame in time") from None
-    except StopAsyncIteration:
-        raise WebSocketDisconnect from None
     except ValidationError as error:
         problem = error.errors()[0]
         place = ".".join(map(str, problem["loc"]))
@@ -84,12 +83,17 @@ async def read_frame(socket: WebSocket, shape: type[Frame]) -> Frame:
 
 async def texts(socket: WebSocket) -> AsyncIterator[str | bytes]:
     """What the client sends, until it leaves."""
-    while True:
-        message = await socket.receive()
-        if message["type"] == "websocket.disconnect":
-            return
-        text = message.get("text")
-        yield message["bytes"] if text is None else text
+    while (text := await _receive(socket)) is not None:
+        yield text
+
+
+async def _receive(socket: WebSocket) -> str | bytes | None:
+    """The next frame; None when the client has left."""
+    message = await socket.receive()
+    if message["type"] == "websocket.disconnect":
+        return None
+    text: str | None = message.get("text")
+    return message["bytes"] if text is None else text
 
 
 async def send_all(
@@ -132,6 +136,6 @@ async def close(socket: WebSocket, code: int, reason: str) -> None:
     """Close `socket`, without waiting for a client that reads nothing."""
     try:
         async with asyncio.timeout(CLOSE_SECONDS):
-            await socket.close(code, json.dumps(reason)[1:-1][:100])
+            await socket.close(code, reason.encode("ascii", "replace").decode()[:100])
     except (TimeoutError, RuntimeError, WebSocketDisconnect):
         return  # gone already, or soon
