@@ -114,7 +114,7 @@ def database(app: FastAPI) -> Database:
 async def api(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     """An HTTP client of the application in this process; paths are below `/api`."""
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test/api") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost/api") as client:
         yield client
 
 

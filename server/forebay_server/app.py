@@ -21,9 +21,11 @@ from forebay_server.events.streaming import Stream
 from forebay_server.flow_run_events.queries import STATES
 from forebay_server.flow_runs import routes as flow_runs
 from forebay_server.flows import routes as flows
+from forebay_server.gate import Gate
 from forebay_server.health import routes as health
 from forebay_server.logs import routes as logs
-from forebay_server.protocol import Gate, install_error_handlers
+from forebay_server.protocol import install_error_handlers
+from forebay_server.services.expiry import EXPIRY
 from forebay_server.services.foreman import FOREMAN
 from forebay_server.services.late_runs import LATE_RUNS
 from forebay_server.services.leases import LEASES
@@ -38,7 +40,7 @@ from forebay_server.work_pools import routes as work_pools
 from forebay_server.work_queues import routes as work_queues
 from forebay_server.workers import routes as workers
 
-SERVICES: tuple[Service, ...] = (FOREMAN, LATE_RUNS, LEASES, RESCUER, SCHEDULER)
+SERVICES: tuple[Service, ...] = (EXPIRY, FOREMAN, LATE_RUNS, LEASES, RESCUER, SCHEDULER)
 
 
 def create_app(settings: ServerSettings) -> FastAPI:
@@ -79,7 +81,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
         is_open=not settings.require_token,
     )
     install_error_handlers(app)
-    app.add_middleware(Gate)
+    app.add_middleware(Gate, hosts=settings.own_hosts)
     app.include_router(health.public, prefix="/api")
     api = APIRouter(prefix="/api", dependencies=[Depends(authenticated)])
     for router in (

@@ -67,6 +67,19 @@ class Invalid(ServerError):
     status, code = 422, "invalid"
 
 
+class InFlight(ServerError):
+    """The same request is being answered to somebody else."""
+
+    status, code = 409, "in_progress"
+    retry_after = "1"
+
+
+class KeyReused(ServerError):
+    """A name for one request was given to another."""
+
+    status, code = 422, "idempotency_key_reused"
+
+
 class Overloaded(ServerError):
     """Too much is waiting already; try the same again later."""
 

@@ -1,12 +1,11 @@
 """HTTP conventions that hold for every route: errors, versions, pages, transactions."""
 
 import asyncio
-import json
 import logging
 import random
-import re
 import unicodedata
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, FastAPI, Request, Response
@@ -17,28 +16,28 @@ from pydantic import AfterValidator
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from forebay.wire.base import Page
-from forebay_server.db.columns import new_id
 from forebay_server.db.engine import Transaction
 from forebay_server.errors import Invalid, ServerError, StorageFull
+from forebay_server.idempotency.keys import Handler, answer_once, idempotency_key
+from forebay_server.json_body import decode
 
 T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
-MIN_API_VERSION = (0, 8, 0)
 MAX_PAGE = 200
-MAX_BODY_BYTES = 1 << 20
 MAX_TRIES = 5  # of a request whose transaction lost against another
 RETRIED_SQLSTATES = frozenset({"40001", "40P01", "55P03"})  # serialisation, deadlock, lock timeout
-
-Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 async def writing(request: Request) -> AsyncIterator[Transaction]:
     """The request's transaction; committed before the answer is sent."""
+    joined: Transaction | None = request.scope.get("transaction")
+    if joined is not None:  # `answer_once` commits it, with the answer
+        yield joined
+        return
     async with request.app.state.database.write() as transaction:
         yield transaction
 
@@ -64,23 +63,61 @@ def _name_in_path(name: str) -> str:
 PathName = Annotated[str, AfterValidator(_name_in_path)]
 
 
+class JsonRequest(Request):
+    """A request whose body is decoded once, by our rules."""
+
+    value: Any = None
+
+    async def decode(self) -> Any:
+        """The body's value, kept for `json`; None without a body. Raises as `decode` does."""
+        body = await self.body()
+        self.value = decode(body) if body else None
+        return self.value
+
+    async def json(self) -> Any:
+        """The value that was decoded before."""
+        return self.value
+
+
 class Route(APIRoute):
-    """A route that runs again when its transaction lost against a concurrent one."""
+    """A route that decodes JSON strictly, answers a known idempotency key as before, and runs
+    again when its transaction lost against a concurrent one."""
 
     def get_route_handler(self) -> Handler:
-        handle = super().get_route_handler()
+        handle = _ended(super().get_route_handler())
+        has_body = self.body_field is not None
+        is_creating = any(part.call is idempotency_key for part in self.dependant.dependencies)
 
-        async def handle_again(request: Request) -> Response:
-            for attempt in range(1, MAX_TRIES):
+        async def answer(plain: Request) -> Response:
+            request = JsonRequest(plain.scope, plain.receive)
+            value = await request.decode() if has_body else None
+            for attempt in range(1, MAX_TRIES + 1):
                 try:
+                    if is_creating:
+                        return await answer_once(request, value, handle)
                     return await handle(request)
                 except DBAPIError as error:
-                    if sqlstate(error) not in RETRIED_SQLSTATES:
+                    if attempt == MAX_TRIES or sqlstate(error) not in RETRIED_SQLSTATES:
                         raise
                 await asyncio.sleep(random.uniform(0, 0.02 * 2**attempt))
+            raise AssertionError("the last try returns or raises")
+
+        return answer
+
+
+def _ended(handle: Handler) -> Handler:
+    """`handle`, whose function-scoped dependencies have ended when it returns or raises.
+
+    FastAPI ends them after the route's handler: too late to try a lost transaction again, which
+    would then wait for itself.
+    """
+
+    async def handle_and_end(request: Request) -> Response:
+        async with AsyncExitStack() as stack:
+            request.scope["fastapi_function_astack"] = stack
             return await handle(request)
 
-        return handle_again
+    return handle_and_end
 
 
 def sqlstate(error: DBAPIError) -> str | None:
@@ -206,66 +243,3 @@ def install_error_handlers(app: FastAPI) -> None:
     for kind in (DBAPIError, PoolTimeout, OSError):
         app.add_exception_handler(kind, _database_error)
     app.add_exception_handler(Exception, _unexpected)
-
-
-class Gate:
-    """ASGI middleware: request ids, the API version header, the size of bodies."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        request_id = scope["request_id"] = str(new_id())
-        headers = dict(scope["headers"])
-
-        async def send_with_id(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"].append((b"x-request-id", request_id.encode()))
-            await send(message)
-
-        refusal = _refuse_version(headers.get(b"x-prefect-api-version"))
-        if refusal:
-            await _send_error(send_with_id, 400, refusal, "bad_api_version", request_id)
-            return
-        length = headers.get(b"content-length", b"0")
-        if not length.isdigit() or int(length) > MAX_BODY_BYTES:
-            detail = f"The body is larger than {MAX_BODY_BYTES} bytes."
-            await _send_error(send_with_id, 413, detail, "body_too_large", request_id)
-            return
-        received = 0
-
-        async def receive_counted() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > MAX_BODY_BYTES:
-                raise HTTPException(413, f"The body is larger than {MAX_BODY_BYTES} bytes.")
-            return message
-
-        await self.app(scope, receive_counted, send_with_id)
-
-
-def _refuse_version(header: bytes | None) -> str | None:
-    """Why the version of the API that a client asks for cannot be served, if so."""
-    if header is None:
-        return None
-    text = header.decode("latin-1")
-    if not re.fullmatch(r"\d{1,9}\.\d{1,9}\.\d{1,9}", text):
-        return f"Invalid X-PREFECT-API-VERSION header format; expected x.y.z, received {text!r}"
-    if tuple(map(int, text.split("."))) < MIN_API_VERSION:
-        least = ".".join(map(str, MIN_API_VERSION))
-        return (
-            f"The request specified API version {text} but this server requires version "
-            f"{least} or higher."
-        )
-    return None
-
-
-async def _send_error(send: Send, status: int, detail: str, code: str, request_id: str) -> None:
-    body = json.dumps({"detail": detail, "code": code, "request_id": request_id}).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

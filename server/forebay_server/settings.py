@@ -1,5 +1,6 @@
 """Settings of the server process, from `FOREBAY_…` and, for the same things, `PREFECT_…`."""
 
+import socket
 from pathlib import Path
 
 from pydantic import AliasChoices, Field, SecretStr
@@ -34,6 +35,11 @@ class ServerSettings(BaseSettings):
     )
     require_token: bool = Field(default=True, description="False lets anybody in (loopback only).")
     run_services: bool = Field(default=True, description="Whether background loops run.")
+    allowed_hosts: str = Field(
+        default="",
+        description="Names under which clients address the server, separated by commas, beside "
+        "IP addresses, `localhost` and this machine's name; `*` allows any.",
+    )
     sqlite_synchronous: str = Field(
         default="FULL",
         pattern="^(FULL|NORMAL)$",
@@ -45,6 +51,12 @@ class ServerSettings(BaseSettings):
     events_kept_most: int = Field(
         default=1_000_000, ge=0, le=2**31 - 1, description="How many of them are kept at most."
     )
+
+    @property
+    def own_hosts(self) -> frozenset[str]:
+        """Names that the server answers to, in lower case; this machine's among them."""
+        names = [*self.allowed_hosts.split(","), socket.gethostname(), "host.docker.internal"]
+        return frozenset(name.strip().lower() for name in names if name.strip())
 
     @property
     def effective_database_url(self) -> str:

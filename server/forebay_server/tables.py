@@ -11,6 +11,7 @@ from forebay_server.deployments.tables import DeploymentRow, DeploymentScheduleR
 from forebay_server.events.tables import EventRow
 from forebay_server.flow_runs.tables import FlowRunRow, FlowRunStateRow
 from forebay_server.flows.tables import FlowRow
+from forebay_server.idempotency.tables import KeptAnswerRow
 from forebay_server.logs.tables import LogRow
 from forebay_server.variables.tables import VariableRow
 from forebay_server.work_pools.tables import WorkPoolRow
@@ -28,6 +29,7 @@ __all__ = [
     "FlowRow",
     "FlowRunRow",
     "FlowRunStateRow",
+    "KeptAnswerRow",
     "LogRow",
     "TokenRow",
     "VariableRow",

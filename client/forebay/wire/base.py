@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializ
 T = TypeVar("T")
 
 MAX_INT = 2**31 - 1
-MAX_JSON_DEPTH = 100
+MAX_JSON_DEPTH = 64
 FORBIDDEN_IN_NAMES = "/%&<>"
 
 

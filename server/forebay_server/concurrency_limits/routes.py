@@ -23,6 +23,7 @@ from forebay.wire.concurrency_limits import (
 from forebay_server.concurrency_limits import queries, slots
 from forebay_server.concurrency_limits.tables import concurrency_leases
 from forebay_server.errors import Gone
+from forebay_server.idempotency.keys import CREATES
 from forebay_server.protocol import PathName, Read, Route, Write, page_limit, page_offset
 
 router = APIRouter(prefix="/v2/concurrency_limits", tags=["Concurrency limits"], route_class=Route)
@@ -72,7 +73,7 @@ class Renewal(BaseModel):
     lease_duration: LeaseSeconds | None = None
 
 
-@router.post("/", status_code=201)
+@router.post("/", status_code=201, dependencies=[CREATES])
 async def create_limit(body: GlobalConcurrencyLimitCreate, db: Write) -> NewGlobalConcurrencyLimit:
     """Create a concurrency limit."""
     row = await queries.create(db, body)

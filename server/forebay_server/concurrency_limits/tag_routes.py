@@ -13,6 +13,7 @@ from forebay.wire.concurrency_limits import (
     TagConcurrencyLimitCreate,
 )
 from forebay_server.concurrency_limits import queries, tags
+from forebay_server.idempotency.keys import CREATES
 from forebay_server.protocol import PathName, Read, Route, Write, page_limit, page_offset
 
 router = APIRouter(prefix="/concurrency_limits", tags=["Concurrency limits"], route_class=Route)
@@ -38,7 +39,9 @@ class TagSlots(BaseModel):
     task_run_id: UUID
 
 
-@router.post("/", status_code=201, responses={200: {"model": TagConcurrencyLimit}})
+@router.post(
+    "/", status_code=201, dependencies=[CREATES], responses={200: {"model": TagConcurrencyLimit}}
+)
 async def set_tag_limit(
     body: TagConcurrencyLimitCreate, response: Response, db: Write
 ) -> TagConcurrencyLimit:

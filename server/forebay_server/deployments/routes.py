@@ -17,6 +17,7 @@ from forebay_server.deployments.tables import deployments
 from forebay_server.flow_runs.filters import FlowRunFilter, TaskRunFilter
 from forebay_server.flow_runs.tables import flow_runs
 from forebay_server.flows.filters import FlowFilter
+from forebay_server.idempotency.keys import CREATES
 from forebay_server.protocol import (
     PathName,
     Read,
@@ -70,7 +71,7 @@ class DeploymentPageQuery(DeploymentCriteria):
     page: int | None = None
 
 
-@router.post("/", status_code=201, responses={200: {"model": Deployment}})
+@router.post("/", status_code=201, dependencies=[CREATES], responses={200: {"model": Deployment}})
 async def create_deployment(body: DeploymentCreate, response: Response, db: Write) -> Deployment:
     """Create a deployment; the flow's deployment of that name is changed instead (200)."""
     row, is_new = await edits.upsert(db, body)

@@ -20,6 +20,7 @@ from forebay_server.deployments.recurrence import FIRST_YEAR, LAST_YEAR
 from forebay_server.deployments.scheduled_runs import HORIZON, Horizon
 from forebay_server.errors import Invalid, ServerError
 from forebay_server.flow_runs import queries as runs
+from forebay_server.idempotency.keys import CREATES
 from forebay_server.protocol import Route, Write, page_limit
 
 router = APIRouter(route_class=Route)
@@ -46,7 +47,12 @@ class DueQuery(BaseModel):
     limit: int | None = None
 
 
-@router.post("/{id:uuid}/create_flow_run", status_code=201, responses={200: {"model": FlowRun}})
+@router.post(
+    "/{id:uuid}/create_flow_run",
+    status_code=201,
+    dependencies=[CREATES],
+    responses={200: {"model": FlowRun}},
+)
 async def create_flow_run(
     id: UUID, body: DeploymentFlowRunCreate, response: Response, db: Write
 ) -> FlowRun:
@@ -56,7 +62,7 @@ async def create_flow_run(
     return run
 
 
-@router.post("/{id:uuid}/create_flow_run/bulk")
+@router.post("/{id:uuid}/create_flow_run/bulk", dependencies=[CREATES])
 async def create_flow_runs(
     id: UUID,
     body: Annotated[list[DeploymentFlowRunCreate], Body(max_length=MAX_NEW_RUNS)],

@@ -11,6 +11,7 @@ from forebay.wire.schedules import (
     DeploymentScheduleUpdate,
 )
 from forebay_server.deployments import edits, queries, rules, scheduled_runs, schedules
+from forebay_server.idempotency.keys import CREATES
 from forebay_server.protocol import Read, Route, Write
 
 router = APIRouter(route_class=Route)
@@ -25,7 +26,7 @@ async def read_schedules(id: UUID, db: Read) -> list[DeploymentSchedule]:
     return [DeploymentSchedule.model_validate(row) for row in await schedules.read_all(db, id)]
 
 
-@router.post("/{id:uuid}/schedules", status_code=201)
+@router.post("/{id:uuid}/schedules", status_code=201, dependencies=[CREATES])
 async def create_schedules(
     id: UUID,
     body: Annotated[list[DeploymentScheduleCreate], Body(max_length=MAX_SCHEDULES)],

@@ -29,6 +29,7 @@ from forebay_server.flow_runs import placing, polling, queries, transitions
 from forebay_server.flow_runs.callers import CLAIM_HEADER, caller, claim_value, worker_name
 from forebay_server.flow_runs.filters import FlowRunSort, RunCriteria
 from forebay_server.flow_runs.rules import RESUMING
+from forebay_server.idempotency.keys import CREATES
 from forebay_server.protocol import (
     PathName,
     Read,
@@ -78,7 +79,7 @@ class RunPageQuery(RunCriteria):
     page: int | None = None
 
 
-@router.post("/flow_runs/", status_code=201)
+@router.post("/flow_runs/", status_code=201, dependencies=[CREATES])
 async def create_flow_run(body: FlowRunCreate, response: Response, db: Write) -> FlowRun:
     """Create a run; without a state it is PENDING. 200 with the known run for a known key."""
     run, is_new = await placing.create(db, body)

@@ -16,6 +16,7 @@ from forebay_server.flow_runs.tables import flow_runs
 from forebay_server.flows import queries
 from forebay_server.flows.filters import FlowFilter, FlowSort
 from forebay_server.flows.tables import flows
+from forebay_server.idempotency.keys import CREATES
 from forebay_server.protocol import (
     PathName,
     Read,
@@ -83,7 +84,7 @@ class FlowPageQuery(FlowCriteria):
     page: int | None = None
 
 
-@router.post("/", status_code=201, responses={200: {"model": Flow}})
+@router.post("/", status_code=201, dependencies=[CREATES], responses={200: {"model": Flow}})
 async def create_flow(body: FlowCreate, response: Response, db: Write) -> Flow:
     """Create a flow; one of that name that exists is answered with 200, unchanged."""
     row, is_new = await queries.create_once(db, body)

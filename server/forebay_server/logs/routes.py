@@ -9,6 +9,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from forebay.wire.logs import Log, LogCreate
 from forebay_server import sockets
+from forebay_server.idempotency.keys import CREATES
 from forebay_server.logs import queries, streaming
 from forebay_server.logs.filters import LogFilter, LogSort
 from forebay_server.protocol import Read, Route, Write, page_limit, page_offset
@@ -36,7 +37,7 @@ class FilterFrame(BaseModel):
     filter: LogFilter
 
 
-@router.post("/", status_code=201)
+@router.post("/", status_code=201, dependencies=[CREATES])
 async def create_logs(lines: Lines, db: Write) -> Response:
     """Store lines; the runs that they name need not exist."""
     await queries.create(db, lines)

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from forebay.wire.variables import Variable, VariableCreate, VariableUpdate
+from forebay_server.idempotency.keys import CREATES
 from forebay_server.protocol import PathName, Read, Route, Write, page_limit, page_offset
 from forebay_server.variables import queries
 from forebay_server.variables.filters import VariableFilter, VariableSort
@@ -27,7 +28,7 @@ class VariableQuery(VariableCriteria):
     offset: int | None = None
 
 
-@router.post("/", status_code=201)
+@router.post("/", status_code=201, dependencies=[CREATES])
 async def create_variable(body: VariableCreate, db: Write) -> Variable:
     """Create a variable."""
     return Variable.model_validate(await queries.create(db, body))

@@ -13,6 +13,7 @@ from forebay.wire.work_queues import (
     WorkQueueStatusDetail,
     WorkQueueUpdate,
 )
+from forebay_server.idempotency.keys import CREATES
 from forebay_server.protocol import PathName, Read, Route, Write, page_limit, page_offset
 from forebay_server.work_pools import queries as pools
 from forebay_server.work_pools.rules import check_template, refuse_reserved
@@ -30,7 +31,7 @@ class QueueQuery(BaseModel):
     offset: int | None = None
 
 
-@router.post("/work_pools/", status_code=201, tags=["Work pools"])
+@router.post("/work_pools/", status_code=201, dependencies=[CREATES], tags=["Work pools"])
 async def create_work_pool(body: WorkPoolCreate, db: Write) -> WorkPool:
     """Create a work pool with its default queue."""
     refuse_reserved(body.name)
@@ -39,7 +40,7 @@ async def create_work_pool(body: WorkPoolCreate, db: Write) -> WorkPool:
     return WorkPool.model_validate(await pools.read(db, body.name))
 
 
-@router.post("/work_pools/{pool}/queues", status_code=201)
+@router.post("/work_pools/{pool}/queues", status_code=201, dependencies=[CREATES])
 async def create_work_queue(pool: PathName, body: WorkQueueCreate, db: Write) -> WorkQueue:
     """Create a queue in a work pool; whoever has its priority moves down."""
     return WorkQueue.model_validate(await queries.create(db, pool, body))
@@ -79,7 +80,7 @@ async def delete_work_queue_of_pool(pool: PathName, name: PathName, db: Write) -
     await queries.delete_by_id(db, queue.id)
 
 
-@router.post("/work_queues/", status_code=201)
+@router.post("/work_queues/", status_code=201, dependencies=[CREATES])
 async def create_work_queue_without_pool(body: WorkQueueCreate, db: Write) -> WorkQueue:
     """Create a queue in the pool for queues that name none."""
     await queries.ensure_agent_pool(db)

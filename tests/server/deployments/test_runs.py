@@ -182,7 +182,11 @@ async def test_a_bad_request_for_runs_is_refused(
 ) -> None:
     made = await a_deployment(api)
 
-    answer = await api.post(f"/deployments/{made['id']}/{path}", content=json.dumps(body))
+    answer = await api.post(
+        f"/deployments/{made['id']}/{path}",
+        content=json.dumps(body),
+        headers={"content-type": "application/json"},
+    )
 
     assert answer.status_code == 422, answer.text
 

@@ -55,7 +55,7 @@ async def test_reserved_name_is_forbidden(api: httpx.AsyncClient, name: str) -> 
 )
 async def test_every_accepted_name_works_in_an_address(api: httpx.AsyncClient, name: str) -> None:
     await a_pool(api, name)
-    path = httpx.URL("http://test/api/work_pools/").copy_with(
+    path = httpx.URL("http://localhost/api/work_pools/").copy_with(
         raw_path=b"/api/work_pools/" + _escaped(name)
     )
 
