@@ -108,13 +108,13 @@ async def delete_flow_run(id: UUID, db: Write) -> None:
 
 @router.patch("/flow_runs/{id:uuid}/labels", status_code=204)
 async def update_flow_run_labels(
-    id: UUID, labels: Annotated[Labels, Body()], db: Write
+    id: UUID, labels: Annotated[Labels, Body()], request: Request, db: Write
 ) -> Response:
     """Add labels to a run's; equal keys are replaced."""
     try:
         await queries.add_labels(db, id, labels)
     except NotFound:
-        return run_not_found(id)
+        return run_not_found(request, id)
     return Response(status_code=204)
 
 
@@ -175,7 +175,7 @@ async def propose_state(id: UUID, body: Proposal, request: Request, db: Write) -
             is_forced=bool(body.force),
         )
     except NotFound:
-        return run_not_found(id)
+        return run_not_found(request, id)
     headers = {}
     if outcome.epoch is not None:
         headers[CLAIM_HEADER] = claim_value(id, outcome.epoch)
@@ -201,9 +201,13 @@ async def resume_flow_run(id: UUID, request: Request, db: Write) -> Verdict:
     return outcome.verdict
 
 
-def run_not_found(id: UUID) -> Response:
+def run_not_found(request: Request, id: UUID) -> Response:
     """The answer about a run that is missing, in the shape that these routes have it."""
-    body = {"exception_message": f"Flow run with id {id} not found", "code": "not_found"}
+    body = {
+        "exception_message": f"Flow run with id {id} not found",
+        "code": "not_found",
+        "request_id": request.scope.get("request_id", ""),
+    }
     return JSONResponse(body, 404)
 
 
