@@ -8,6 +8,9 @@ from fastapi import APIRouter, Depends, FastAPI
 
 from forebay import __version__
 from forebay_server.access.authentication import Authenticator, authenticated
+from forebay_server.blocks import document_routes as block_documents
+from forebay_server.blocks import routes as blocks
+from forebay_server.blocks.vault import Vault
 from forebay_server.collections import routes as collections
 from forebay_server.compatibility import routes as compatibility
 from forebay_server.concurrency_limits import routes as concurrency_limits
@@ -72,6 +75,8 @@ def create_app(settings: ServerSettings) -> FastAPI:
     )
     app.state.settings = settings
     app.state.database = database
+    given_key = settings.secret_key.get_secret_value() if settings.secret_key else None
+    app.state.vault = Vault(settings.home, given_key, table="block_document")
     app.state.recorder = recorder
     app.state.event_stream = Stream(database, (STORED, STATES))
     secret = settings.api_auth_string
@@ -97,6 +102,8 @@ def create_app(settings: ServerSettings) -> FastAPI:
         concurrency_limits.router,
         tag_limits.router,
         variables.router,
+        blocks.router,
+        block_documents.router,
         slots.router,
         collections.router,
         compatibility.router,

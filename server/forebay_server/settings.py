@@ -3,17 +3,20 @@
 import socket
 from pathlib import Path
 
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import make_url
 
 from forebay.settings import home
+from forebay_server.blocks.keys import parse_key
 
 
 class ServerSettings(BaseSettings):
     """Built once in the entry point and handed down."""
 
-    model_config = SettingsConfigDict(env_prefix="FOREBAY_", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix="FOREBAY_", populate_by_name=True, hide_input_in_errors=True
+    )
 
     home: Path = Field(default_factory=home, description="Folder of the database and profiles.")
     database_url: str | None = Field(
@@ -33,6 +36,11 @@ class ServerSettings(BaseSettings):
         ),
         description="`user:password` accepted as Basic authentication beside tokens.",
     )
+    secret_key: SecretStr | None = Field(
+        default=None,
+        description="32 random bytes in base64 that encrypt the secrets of blocks; default: the "
+        "file `secret.key` in the home folder, made when it is first needed.",
+    )
     require_token: bool = Field(default=True, description="False lets anybody in (loopback only).")
     run_services: bool = Field(default=True, description="Whether background loops run.")
     allowed_hosts: str = Field(
@@ -51,6 +59,13 @@ class ServerSettings(BaseSettings):
     events_kept_most: int = Field(
         default=1_000_000, ge=0, le=2**31 - 1, description="How many of them are kept at most."
     )
+
+    @field_validator("secret_key")
+    @classmethod
+    def _is_key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            parse_key(value.get_secret_value())
+        return value
 
     @property
     def own_hosts(self) -> frozenset[str]:

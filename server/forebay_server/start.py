@@ -12,6 +12,7 @@ from sqlalchemy.engine import make_url
 
 from forebay_server.access import queries as tokens
 from forebay_server.access.authentication import hash_token, new_token
+from forebay_server.blocks import builtin
 from forebay_server.db.engine import Database
 from forebay_server.db.migrate import upgrade
 from forebay_server.settings import ServerSettings
@@ -54,7 +55,7 @@ class LocalToken:
 
 
 async def prepare(settings: ServerSettings) -> LocalToken | None:
-    """Migrate the database and make the admin token if there is none yet.
+    """Migrate the database; make the server's block types and, if there is none, the admin token.
 
     Returns the token for the local profile: the new one, or the profile's own when the database
     knows it (the address may have changed since). A token is stored only as a hash, so any
@@ -63,6 +64,8 @@ async def prepare(settings: ServerSettings) -> LocalToken | None:
     database = Database(settings.effective_database_url, synchronous=settings.sqlite_synchronous)
     try:
         await upgrade(database.engine)
+        async with database.write() as db:
+            await builtin.register(db)
         if not settings.require_token:
             return None
         async with database.write() as db:

@@ -1,6 +1,7 @@
 """Every table of the server, so that migrations and tests see them all."""
 
 from forebay_server.access.tables import TokenRow
+from forebay_server.blocks.tables import BlockDocumentRow, BlockSchemaRow, BlockTypeRow
 from forebay_server.claims.tables import ClaimRow
 from forebay_server.concurrency_limits.tables import (
     ConcurrencyLeaseRow,
@@ -19,6 +20,9 @@ from forebay_server.work_queues.tables import WorkQueueRow
 from forebay_server.workers.tables import WorkerRow
 
 __all__ = [
+    "BlockDocumentRow",
+    "BlockSchemaRow",
+    "BlockTypeRow",
     "ClaimRow",
     "ConcurrencyLeaseRow",
     "ConcurrencyLimitRow",

@@ -1,0 +1,1 @@
+"""Blocks: configuration and credentials by type and name, secrets encrypted."""
