@@ -87,12 +87,12 @@ async def due_runs(db: Transaction, poll: Poll) -> Offer:
     _require_all(poll, rows)
     pool = rows[0]
     at = process_now()  # good enough for telling whether a mark is seconds old
-    unmarked = [row.id for row in rows if row.id is not None and not _is_marked(row, at)]
+    unmarked = [row.id for row in rows if row.id is not None and not is_marked(row, at)]
     room = poll.limit if pool.pool_free is None else min(poll.limit, pool.pool_free)
     runs: list[Row[Any]] = []
     if not pool.pool_is_paused:
         waiting = [row for row in rows if row.has_due and _room(row, room) > 0]
-        for queues in _batches(waiting):
+        for queues in batches(waiting):
             if len(runs) >= room:
                 break
             values = _values(queues, room - len(runs))
@@ -126,8 +126,20 @@ class _Bounds(NamedTuple):
 @cache
 def _queues(bounds: _Bounds, has_names: bool) -> Select[Any]:
     """The pool with each polled queue; a row without a queue when it has none of them."""
+    limit = work_pools.c.concurrency_limit
+    free = limit - claim_queries.held_in_pool(work_pools.c.id)
+    pool = (
+        select(
+            work_pools.c.id,
+            work_pools.c.is_paused,
+            case((limit.is_not(None), free)).label("free"),
+        )
+        .where(work_pools.c.name == bindparam("pool_name"))
+        .cte("pool")
+        .prefix_with("MATERIALIZED")  # so that it is counted once and not for every queue
+    )
     queue = work_queues.c
-    is_polled = queue.work_pool_id == work_pools.c.id
+    is_polled = queue.work_pool_id == pool.c.id
     if has_names:
         is_polled &= queue.name.in_(bindparam("queue_names", expanding=True))
     # The first one, not just any: that is what the index on times is sure to be used for.
@@ -138,14 +150,12 @@ def _queues(bounds: _Bounds, has_names: bool) -> Select[Any]:
         .limit(1)
         .scalar_subquery()
     )
-    pool_limit = work_pools.c.concurrency_limit
-    pool_free = pool_limit - claim_queries.held_in_pool(work_pools.c.id)
     queue_free = queue.concurrency_limit - claim_queries.held_in_queue(queue.id)
     return (
         select(
-            work_pools.c.id.label("pool_id"),
-            work_pools.c.is_paused.label("pool_is_paused"),
-            case((pool_limit.is_not(None), pool_free)).label("pool_free"),
+            pool.c.id.label("pool_id"),
+            pool.c.is_paused.label("pool_is_paused"),
+            pool.c.free.label("pool_free"),
             queue.id,
             queue.name,
             queue.priority,
@@ -154,8 +164,7 @@ def _queues(bounds: _Bounds, has_names: bool) -> Select[Any]:
             case((queue.concurrency_limit.is_not(None), queue_free)).label("queue_free"),
             case((queue.is_paused, false()), else_=first_due.is_not(None)).label("has_due"),
         )
-        .outerjoin(work_queues, is_polled)
-        .where(work_pools.c.name == bindparam("pool_name"))
+        .outerjoin_from(pool, work_queues, is_polled)
         .order_by(queue.priority, queue.id)
     )
 
@@ -173,7 +182,7 @@ def _room(queue: Row[Any], most: int) -> int:
     return most if queue.queue_free is None else min(most, int(queue.queue_free))
 
 
-def _batches(queues: Sequence[Row[Any]]) -> Iterator[list[Row[Any]]]:
+def batches(queues: Sequence[Row[Any]]) -> Iterator[list[Row[Any]]]:
     """The queues a few at a time; those of one priority stay together, as they share a rank."""
     batch: list[Row[Any]] = []
     for _, equals in groupby(queues, key=lambda queue: queue.priority):
@@ -221,7 +230,8 @@ def _first_runs(bounds: _Bounds, queues: int) -> Select[Any]:
     return runs.order_by(found.c.priority, due, id).limit(bindparam("room", type_=Integer))
 
 
-def _is_marked(queue: Row[Any], at: datetime) -> bool:
+def is_marked(queue: Row[Any], at: datetime) -> bool:
+    """Whether a queue was marked as polled so lately that another mark would say nothing new."""
     is_recent = queue.last_polled is not None and at - queue.last_polled < SEEN_AGAIN_AFTER
     return is_recent and queue.status != WorkQueueStatus.NOT_READY
 
@@ -239,9 +249,10 @@ async def mark_polled(database: Database, queue_ids: Sequence[UUID]) -> None:
             (work_queues.c.status == WorkQueueStatus.NOT_READY, WorkQueueStatus.READY.value),
             else_=work_queues.c.status,
         )
-        # In one order, so that two polls of the same queues do not wait for each other in a ring.
+        # A queue that is locked is being polled or claimed from: waiting for it would say nothing
+        # new, and might close a ring of those who wait.
         chosen = select(work_queues.c.id).where(work_queues.c.id.in_(queue_ids), is_old)
-        locked = chosen.order_by(work_queues.c.id).with_for_update(key_share=True)
+        locked = chosen.with_for_update(skip_locked=True, key_share=True)
         ids = [row.id for row in await db.rows(locked)]
         if not ids:
             return

@@ -29,6 +29,7 @@ from forebay_server.flow_runs.filters import FlowRunSort, RunCriteria
 from forebay_server.flow_runs.names import random_name
 from forebay_server.flow_runs.tables import FlowRunRow, flow_run_states, flow_runs
 from forebay_server.logs.tables import logs
+from forebay_server.work_pools.notices import pool_changed, runs_placed
 from forebay_server.work_pools.tables import work_pools
 from forebay_server.work_queues.tables import work_queues
 
@@ -52,6 +53,7 @@ async def create(db: Transaction, run: FlowRunRow, state: StateCreate | None) ->
     else:
         await db.execute(into.add_cte(history.cte("history")))  # one journey instead of two
     flow_run_states_changed(db, [first])
+    _tell_placed(db, [run])
     return await _after_first(db, run, state)
 
 
@@ -74,6 +76,7 @@ async def create_once(
         return FlowRunRow(**known._mapping), False
     await db.execute(insert(flow_run_states).values(history_values(first)))
     flow_run_states_changed(db, [first])
+    _tell_placed(db, [run])
     return await _after_first(db, run, state), True
 
 
@@ -93,7 +96,13 @@ async def create_many(
         rows = [history_values(firsts[id]) for id in stored]
         await db.execute(insert(flow_run_states), rows)
         flow_run_states_changed(db, [firsts[id] for id in stored])
+        new = set(stored)
+        _tell_placed(db, [run for run, _ in runs if run.id in new])
     return stored
+
+
+def _tell_placed(db: Transaction, runs: Sequence[FlowRunRow]) -> None:
+    runs_placed(db, [(run.work_queue_id, run.next_scheduled_start_time) for run in runs])
 
 
 def _stored_first(run: FlowRunRow, state: StateCreate | None) -> StateCreate:
@@ -190,9 +199,12 @@ async def add_labels(db: Transaction, id: UUID, labels: Labels) -> None:
 
 async def delete(db: Transaction, id: UUID) -> None:
     """Delete a run with its history, claim and logs. Raises `NotFound`."""
-    result = await db.execute(sql_delete(flow_runs).where(flow_runs.c.id == id))
-    if result.rowcount == 0:
+    statement = sql_delete(flow_runs).where(flow_runs.c.id == id)
+    deleted = await db.row(statement.returning(flow_runs.c.work_queue_id, flow_runs.c.state_type))
+    if deleted is None:
         raise NotFound(MISSING)
+    if deleted.work_queue_id is not None and deleted.state_type != StateType.SCHEDULED:
+        pool_changed(db, queue_id=deleted.work_queue_id)
     await db.execute(sql_delete(logs).where(logs.c.flow_run_id == id))
 
 

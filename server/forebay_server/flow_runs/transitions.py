@@ -54,6 +54,7 @@ from forebay_server.flow_runs.facts import (
     Wait,
 )
 from forebay_server.flow_runs.tables import flow_run_states, flow_runs
+from forebay_server.work_pools.notices import pool_changed, run_placed
 from forebay_server.work_pools.tables import work_pools
 from forebay_server.work_queues.tables import work_queues
 from forebay_server.workers.tables import workers
@@ -230,21 +231,11 @@ def _facts(
     *,
     is_forced: bool,
 ) -> Facts:
-    state = current_state(row)
-    assert state is not None  # every run is stored with its first state
-    run = Run(
-        state=state,
-        run_count=row.run_count,
-        policy=FlowRunPolicy.model_validate(row.empirical_policy),
-        has_deployment=row.deployment_id is not None,
-        has_infrastructure=row.infrastructure_pid is not None,
-        is_subflow=row.parent_task_run_id is not None,
-    )
     intake = None
     if row.pool_id is not None:
         intake = Intake(row.is_paused, row.pool_free, row.queue_free)
     return Facts(
-        run=run,
+        run=run_facts(row),
         now=at,
         claim=None if row.claim_epoch is None else Claim(row.claim_holder, row.claim_epoch),
         intake=intake,
@@ -252,6 +243,20 @@ def _facts(
         proposer=proposer,
         is_forced=is_forced,
         backoff_seconds=random.uniform(*BACKOFF_SECONDS),
+    )
+
+
+def run_facts(row: Row[Any]) -> Run:
+    """What of a stored run takes part in decisions."""
+    state = current_state(row)
+    assert state is not None  # every run is stored with its first state
+    return Run(
+        state=state,
+        run_count=row.run_count,
+        policy=FlowRunPolicy.model_validate(row.empirical_policy),
+        has_deployment=row.deployment_id is not None,
+        has_infrastructure=row.infrastructure_pid is not None,
+        is_subflow=row.parent_task_run_id is not None,
     )
 
 
@@ -278,19 +283,7 @@ async def _write(
         if state.type is StateType.PENDING:
             columns["infrastructure_pid"] = None  # what an earlier claim started is not its own
         lease = lease_seconds(row.heartbeat_interval_seconds)
-        claim = {
-            "id": new_id(),
-            "created": state.timestamp,
-            "updated": state.timestamp,
-            "flow_run_id": row.id,
-            "work_pool_id": row.pool_id,
-            "work_queue_id": row.work_queue_id,
-            "epoch": epoch,
-            "holder": facts.proposer.holder,
-            "worker_name": worker_name,
-            "lease_seconds": lease,
-            "expires_at": facts.now + timedelta(seconds=lease),
-        }
+        claim = claim_values(row, state, facts, worker_name=worker_name, lease_seconds=lease)
         statements.append(insert(claims).values(claim))
         _tell_if_exceeded(facts, row)
     elif decision.claim is ClaimChange.RELEASE:
@@ -307,7 +300,37 @@ async def _write(
         # One journey to the database instead of three.
         await db.execute(change.add_cte(*(s.cte(f"also_{i}") for i, s in enumerate(statements))))
     flow_run_states_changed(db, [state])
+    _tell_work(db, row, decision.claim, state)
     return epoch
+
+
+def claim_values(
+    row: Row[Any], state: State, facts: Facts, *, worker_name: str | None, lease_seconds: float
+) -> dict[str, Any]:
+    """The claim that entering `state` takes, as a row; `row` names the run's pool and queue."""
+    return {
+        "id": new_id(),
+        "created": state.timestamp,
+        "updated": state.timestamp,
+        "flow_run_id": row.id,
+        "work_pool_id": row.pool_id,
+        "work_queue_id": row.work_queue_id,
+        "epoch": row.epoch + 1,
+        "holder": facts.proposer.holder,
+        "worker_name": worker_name,
+        "lease_seconds": lease_seconds,
+        "expires_at": facts.now + timedelta(seconds=lease_seconds),
+    }
+
+
+def _tell_work(db: Transaction, row: Row[Any], claim: ClaimChange, state: State) -> None:
+    """Tell who waits for work: of a slot that is free again, and of a run that can be claimed."""
+    if row.pool_id is None:
+        return
+    if claim is ClaimChange.RELEASE:
+        pool_changed(db, pool_id=row.pool_id)
+    elif state.type is StateType.SCHEDULED:
+        run_placed(db, row.pool_id, row.work_queue_id, state.state_details.scheduled_time)
 
 
 def _tell_if_exceeded(facts: Facts, row: Row[Any]) -> None:

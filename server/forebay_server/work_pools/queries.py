@@ -14,6 +14,7 @@ from forebay_server.db.engine import Transaction
 from forebay_server.db.inserts import insert_new
 from forebay_server.errors import Conflict, NotFound
 from forebay_server.work_pools.filters import WorkPoolFilter
+from forebay_server.work_pools.notices import pool_changed
 from forebay_server.work_pools.tables import WorkPoolRow, work_pools
 
 Found = Row[tuple[object, ...]]
@@ -112,8 +113,10 @@ async def update(db: Transaction, name: str, changes: dict[str, Any]) -> None:
             (_has_online_worker, WorkPoolStatus.READY), else_=WorkPoolStatus.NOT_READY
         )
     statement = update_statement(work_pools).where(work_pools.c.name == name).values(values)
-    if not (await db.execute(statement)).rowcount:
+    id = await db.scalar(statement.returning(work_pools.c.id))
+    if id is None:
         raise NotFound(f'Work pool "{name}" not found.')
+    pool_changed(db, pool_id=id)
 
 
 async def delete_by_name(db: Transaction, name: str) -> None:
@@ -121,8 +124,11 @@ async def delete_by_name(db: Transaction, name: str) -> None:
 
     Raises `NotFound`.
     """
-    if not (await db.execute(delete(work_pools).where(work_pools.c.name == name))).rowcount:
+    statement = delete(work_pools).where(work_pools.c.name == name)
+    id = await db.scalar(statement.returning(work_pools.c.id))
+    if id is None:
         raise NotFound(f'Work pool "{name}" not found.')
+    pool_changed(db, pool_id=id)
 
 
 async def mark_ready(db: Transaction, id: UUID) -> None:
