@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import tomllib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
@@ -22,6 +23,7 @@ from forebay_server.db.engine import Database
 from forebay_server.settings import ServerSettings
 from forebay_server.start import prepare
 from tests.postgres import Cluster, cluster
+from tests.scripted import ScriptedApi
 
 BIN = Path(sys.executable).parent
 
@@ -183,3 +185,14 @@ def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningS
     running = start_server(tmp_path_factory.mktemp("server"), "--no-services")
     yield running
     stop_process(running.process)
+
+
+@pytest.fixture
+def scripted() -> Iterator[ScriptedApi]:
+    """An API on a free port whose answers the test writes."""
+    api = ScriptedApi()
+    threading.Thread(target=api.server.serve_forever, args=(0.01,), daemon=True).start()
+    yield api
+    api.released.set()
+    api.server.shutdown()
+    api.server.server_close()

@@ -1,135 +1,29 @@
-"""The provider block, and the connection that it describes. Knows no resource."""
+"""From the provider block, the environment and the profile to a connection. Knows no resource."""
 
 import os
-import re
-import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, cast
 
 from forebay import __version__
-from forebay.errors import ConfigurationError, ForebayError
+from forebay.errors import ConfigurationError
 from forebay.settings import (
     API_KEY_VARIABLES,
     API_URL_VARIABLES,
     BASIC_AUTH_VARIABLES,
     ClientSettings,
-    normalise_api_url,
 )
 from forebay_provider import logs
-from forebay_provider.framework.checks import custom
-from forebay_provider.framework.declarations import attribute, model
+from forebay_provider.connection import Connection, PlanChecks, ProviderSettings
+from forebay_provider.framework.declarations import to_values
 from forebay_provider.framework.diagnostics import Diagnostic, Failure
-from forebay_provider.framework.values import Unknown
+from forebay_provider.framework.values import is_known
+from forebay_provider.provider_block import ProviderConfig, Retry, seconds
 
-if TYPE_CHECKING:
-    from forebay.calls import Call
-    from forebay.client import Client
+__all__ = ["Connection", "ProviderConfig", "connect"]
 
-T = TypeVar("T")
-
-_UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_DURATION = r"(?:\d+(?:\.\d+)?(?:ms|s|m|h))+"
-
-
-def _url_complaint(text: str) -> str | None:
-    try:
-        normalise_api_url(text)
-    except ConfigurationError as error:
-        return f"cannot be used: {str(error).rstrip('.')}"
-    return None
-
-
-def _duration_complaint(text: str) -> str | None:
-    if re.fullmatch(_DURATION, text) and seconds(text) > 0:
-        return None
-    return f'must be a duration above zero such as "30s" or "1m30s", not {text!r}'
-
-
-def seconds(duration: str) -> float:
-    """The seconds of a duration such as `1m30s`."""
-    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h)", duration)
-    return sum(float(number) * _UNIT_SECONDS[unit] for number, unit in parts)
-
-
-@model
-class ProviderConfig:
-    """Manages work pools and work queues of a Forebay server, or of any Prefect 3 server."""
-
-    endpoint: str | None = attribute(
-        "Address of the API, with or without `/api`. Also `FOREBAY_API_URL` or `PREFECT_API_URL`; "
-        "without any, the active profile's, else `http://127.0.0.1:4200/api`.",
-        default=None,
-        checks=(custom(_url_complaint),),
-    )
-    api_key: str | None = attribute(
-        "Token, sent as bearer. Also `FOREBAY_API_KEY` or `PREFECT_API_KEY`.",
-        default=None,
-        sensitive=True,
-    )
-    basic_auth: str | None = attribute(
-        "`user:password`, instead of a token. Also `FOREBAY_API_AUTH_STRING` or "
-        "`PREFECT_API_AUTH_STRING`.",
-        default=None,
-        sensitive=True,
-    )
-    profile: str | None = attribute(
-        "A profile of the profiles file. Named here, it is used instead of the environment; "
-        "`FOREBAY_PROFILE` and `PREFECT_PROFILE` choose one that the environment overrides.",
-        default=None,
-    )
-    request_timeout: str | None = attribute(
-        'How long to wait for an answer, for example `"30s"`, which is the default.',
-        default=None,
-        checks=(custom(_duration_complaint),),
-    )
-
-
-def check(config: ProviderConfig) -> Iterable[Diagnostic]:
-    """What is wrong with the provider block as a whole."""
-    if config.api_key is not None and config.basic_auth is not None:
-        yield Diagnostic(
-            "Two kinds of credentials",
-            "Set api_key or basic_auth, not both.",
-            ("basic_auth",),
-        )
-
-
-class Connection:
-    """Sends calls with the provider's settings; made unknown, it refuses to send any."""
-
-    def __init__(
-        self, settings: ClientSettings | None, user_agent: str, unknown: str = ""
-    ) -> None:
-        self.unknown = unknown  # the argument that is not decided yet, if one is
-        self._settings = settings
-        self._user_agent = user_agent
-        self._client: Client | None = None
-        self._lock = threading.Lock()
-        self._is_stopped = False
-
-    def send(self, call: "Call[T]") -> T:
-        """The call's answer. Raises `ForebayError`."""
-        if self._is_stopped:
-            raise ForebayError("Terraform was interrupted; nothing was sent.")
-        return self._open().send(call)
-
-    def stop(self) -> None:
-        """Send nothing new; what is in flight ends by itself."""
-        self._is_stopped = True
-
-    def _open(self) -> "Client":
-        if self._settings is None:
-            raise ForebayError(
-                f"The provider's {self.unknown} is not known yet, so there is no server to ask. "
-                "Apply first, with -target, what it depends on."
-            )
-        with self._lock:
-            if self._client is None:
-                from forebay.client import Client
-
-                self._client = Client(self._settings, self._user_agent)
-            return self._client
+PLAN_CHECKS_VARIABLE = "FOREBAY_PLAN_CHECKS"
+PLAN_CHECKS = ("error", "warn", "off")
 
 
 def connect(
@@ -144,30 +38,88 @@ def connect(
     agent = f"Terraform/{terraform_version or 'unknown'} terraform-provider-forebay/{__version__}"
     if extra := environ.get("TF_APPEND_USER_AGENT"):
         agent += f" {extra}"
-    for name in ("endpoint", "api_key", "basic_auth", "profile", "request_timeout"):
-        if isinstance(getattr(config, name), Unknown):
+    for name, value in to_values(config).items():
+        if not is_known(value):
             return Connection(None, agent, unknown=name)
     try:
         settings = _settings(config, environ)
     except ConfigurationError as error:
-        path = "endpoint" if config.endpoint else "profile" if config.profile else ""
         raise Failure(
-            Diagnostic("The provider cannot be configured", str(error), (path,) if path else ())
+            Diagnostic("The provider cannot be configured", str(error), _culprit(config))
         ) from None
-    for secret in (settings.api_key, settings.basic_auth):
-        logs.hide(secret)
+    _hide_secrets(settings.client)
     return Connection(settings, agent)
 
 
-def _settings(config: ProviderConfig, environ: Mapping[str, str]) -> ClientSettings:
+def _culprit(config: ProviderConfig) -> tuple[str, ...]:
+    """The argument that decides where the settings come from, if one is set."""
+    names = ("endpoint", "profile", "profile_file", "custom_headers", "ca_cert", "client_cert")
+    return next(((name,) for name in names if getattr(config, name)), ())
+
+
+def _hide_secrets(settings: ClientSettings) -> None:
+    for secret in (settings.api_key, settings.basic_auth, settings.tls.client_key):
+        logs.hide(secret)
+    if settings.basic_auth:
+        logs.hide(settings.basic_auth.partition(":")[2])
+    for value in settings.headers.values():
+        logs.hide(value)
+
+
+def _settings(config: ProviderConfig, environ: Mapping[str, str]) -> ProviderSettings:
+    environ = dict(environ)
+    if config.profile_file is not None:
+        environ["FOREBAY_PROFILES_PATH"] = config.profile_file
     if config.profile is not None:
-        named = {*API_URL_VARIABLES, *API_KEY_VARIABLES, *BASIC_AUTH_VARIABLES}
-        environ = {k: v for k, v in environ.items() if k not in named}
+        for name in (*API_URL_VARIABLES, *API_KEY_VARIABLES, *BASIC_AUTH_VARIABLES):
+            environ.pop(name, None)
         environ["FOREBAY_PROFILE"] = config.profile
     settings = ClientSettings.load(environ, api_url=config.endpoint)
-    changes: dict[str, Any] = {}
     if config.api_key is not None or config.basic_auth is not None:
-        changes = {"api_key": config.api_key, "basic_auth": config.basic_auth}
-    if config.request_timeout is not None:
-        changes["timeout_seconds"] = seconds(config.request_timeout)
-    return replace(settings, **changes)
+        settings = replace(settings, api_key=config.api_key, basic_auth=config.basic_auth)
+    headers = config.custom_headers
+    verifies = None if config.insecure_skip_verify is None else not config.insecure_skip_verify
+    identity = {
+        "ca_cert": config.ca_cert,
+        "client_cert": config.client_cert,
+        "client_key": config.client_key,
+        "is_verified": verifies,
+    }
+    changes = {
+        "csrf": config.csrf,
+        "headers": headers and {name.lower(): value for name, value in headers.items()},
+        "timeout_seconds": config.request_timeout and seconds(config.request_timeout),
+        "tls": replace(settings.tls, **_set(identity)),
+        **(_retry(config.retry) if config.retry else {}),
+    }
+    own = {
+        "max_concurrent_requests": config.max_concurrent_requests,
+        "reads_in_bulk": config.read_cache,
+        "plan_checks": config.plan_checks or _plan_checks(environ),
+    }
+    return ProviderSettings(client=replace(settings, **_set(changes)), **_set(own))
+
+
+def _retry(retry: Retry) -> dict[str, Any]:
+    changes: dict[str, Any] = {
+        "wait_min_seconds": retry.wait_min and seconds(retry.wait_min),
+        "wait_max_seconds": retry.wait_max and seconds(retry.wait_max),
+        "retried_statuses": retry.status_codes and frozenset(retry.status_codes),
+        "max_tries": None if retry.max_attempts is None else retry.max_attempts + 1,
+    }
+    return _set(changes)
+
+
+def _plan_checks(environ: Mapping[str, str]) -> PlanChecks:
+    word = environ.get(PLAN_CHECKS_VARIABLE, "").strip() or "error"
+    if word not in PLAN_CHECKS:
+        raise ConfigurationError(
+            f"{PLAN_CHECKS_VARIABLE} is not {', '.join(PLAN_CHECKS[:-1])} or {PLAN_CHECKS[-1]} "
+            f"but {word!r}."
+        )
+    return cast(PlanChecks, word)
+
+
+def _set(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What is set of `values`."""
+    return {name: value for name, value in values.items() if value is not None}

@@ -9,9 +9,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from forebay_provider.configuration import ProviderConfig
 from forebay_provider.data_sources import DATA_SOURCES
 from forebay_provider.framework.pages import code, page
+from forebay_provider.provider_block import ProviderConfig
 from forebay_provider.resources import RESOURCES
 from forebay_provider.servicer import PREFIX, AnyResource
 

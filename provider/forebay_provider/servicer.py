@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from forebay.errors import ForebayError
-from forebay_provider import configuration
-from forebay_provider.configuration import Connection, ProviderConfig
+from forebay_provider import configuration, provider_block
+from forebay_provider.connection import Connection
 from forebay_provider.data_sources import DATA_SOURCES
 from forebay_provider.framework import codec, objects
 from forebay_provider.framework.declarations import declaration, from_values, to_values
@@ -23,6 +23,7 @@ from forebay_provider.framework.validation import validate
 from forebay_provider.pb import tfplugin6_pb2 as pb
 from forebay_provider.private import create_key, with_create_key
 from forebay_provider.problems import explained, of_any
+from forebay_provider.provider_block import ProviderConfig
 from forebay_provider.resources import RESOURCES
 
 PREFIX = "forebay_"
@@ -81,7 +82,7 @@ class Servicer:
         self, request: pb.ValidateProviderConfig.Request
     ) -> pb.ValidateProviderConfig.Response:
         config = from_values(ProviderConfig, objects.decode(ProviderConfig, request.config) or {})
-        found = [*validate(ProviderConfig, to_values(config)), *configuration.check(config)]
+        found = [*validate(ProviderConfig, to_values(config)), *provider_block.check(config)]
         return pb.ValidateProviderConfig.Response(diagnostics=to_messages(found))
 
     def ConfigureProvider(

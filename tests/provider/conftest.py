@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from forebay_provider.configuration import ProviderConfig
 from forebay_provider.dispatch import rpcs
 from forebay_provider.framework import codec
-from forebay_provider.framework.declarations import declaration
+from forebay_provider.framework.declarations import declaration, from_values, to_values
 from forebay_provider.pb import tfplugin6_pb2 as pb
+from forebay_provider.provider_block import ProviderConfig
 from forebay_provider.servicer import Servicer
 
 
@@ -32,10 +32,8 @@ class Caller:
     @staticmethod
     def encode(model: type[Any], values: dict[str, Any] | None) -> pb.DynamicValue:
         """An object on the wire; attributes that are left out are null."""
-        kind = declaration(model).kind
-        if values is None:
-            return codec.encode(kind, None)
-        return codec.encode(kind, {name: values.get(name) for name in kind.attributes})
+        whole = None if values is None else to_values(from_values(model, values))
+        return codec.encode(declaration(model).kind, whole)
 
     @staticmethod
     def decode(model: type[Any], message: pb.DynamicValue) -> Any:

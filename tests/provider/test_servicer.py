@@ -9,12 +9,13 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from forebay.errors import FieldProblem, ForebayError, Invalid
-from forebay_provider.configuration import Connection, ProviderConfig
+from forebay_provider.connection import Connection
 from forebay_provider.data_sources.work_pool import WorkPoolView
 from forebay_provider.framework.declarations import attribute, from_values, model
 from forebay_provider.framework.resource import Incomplete, Resource
 from forebay_provider.framework.values import UNKNOWN
 from forebay_provider.pb import tfplugin6_pb2 as pb
+from forebay_provider.provider_block import ProviderConfig
 from forebay_provider.resources.work_pool import WorkPool
 from forebay_provider.resources.work_queue import WorkQueue
 
@@ -311,10 +312,16 @@ def test_stopped_provider_sends_nothing_more(call: Any) -> None:
         ({"request_timeout": "soon"}, "request_timeout", "must be a duration"),
         ({"request_timeout": "0s"}, "request_timeout", "must be a duration"),
         ({"api_key": "a", "basic_auth": "b:c"}, "basic_auth", "not both"),
+        ({"csrf": "perhaps"}, "csrf", '"auto", "on", "off"'),
+        ({"client_key": "k"}, "client_key", "Set client_cert"),
+        ({"max_concurrent_requests": 0}, "max_concurrent_requests", "at least 1"),
+        ({"retry": {"status_codes": [404]}}, "retry", "another try does not change"),
+        ({"retry": {"wait_max": "soon"}}, "retry", "must be a duration"),
+        ({"plan_checks": "loud"}, "plan_checks", '"error", "warn", "off"'),
     ],
 )
 def test_bad_provider_block_is_refused_at_the_argument(
-    call: Any, config: dict[str, str], attribute_name: str, words: str
+    call: Any, config: dict[str, Any], attribute_name: str, words: str
 ) -> None:
     answer = call("ValidateProviderConfig", config=call.encode(ProviderConfig, config))
 
