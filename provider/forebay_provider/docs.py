@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from forebay_provider.data_sources import DATA_SOURCES
-from forebay_provider.framework.pages import code, page
+from forebay_provider.framework.pages import code, function_page, page
+from forebay_provider.functions import FUNCTIONS
 from forebay_provider.provider_block import ProviderConfig
 from forebay_provider.resources import RESOURCES
 from forebay_provider.servicer import PREFIX, AnyResource
@@ -73,6 +74,12 @@ def pages(root: Path) -> Iterator[tuple[str, str]]:
                 sections=[("Example Usage", _example(file))],
             ),
         )
+    for function in FUNCTIONS:
+        file = examples / "functions" / function.name / "function.tf"
+        yield (
+            f"docs/functions/{function.name}.md",
+            function_page(f"{function.name} function - forebay", function, example=_example(file)),
+        )
 
 
 def _example(file: Path) -> str:
@@ -95,7 +102,7 @@ def write(root: Path) -> None:
 def stale(root: Path) -> list[str]:
     """Paths of the pages that are not what `write` would write, and of those it would not."""
     expected = dict(pages(root))
-    folders = [root / "docs" / name for name in ("resources", "data-sources")]
+    folders = [root / "docs" / name for name in ("resources", "data-sources", "functions")]
     found = {file.relative_to(root).as_posix() for f in folders for file in f.glob("*.md")}
     found |= {"docs/index.md"}
 

@@ -12,14 +12,16 @@ from forebay.errors import ForebayError
 from forebay_provider import configuration, provider_block
 from forebay_provider.connection import Connection
 from forebay_provider.data_sources import DATA_SOURCES
-from forebay_provider.framework import codec, objects
+from forebay_provider.framework import codec, functions, objects
 from forebay_provider.framework.declarations import declaration, from_values, to_values
 from forebay_provider.framework.diagnostics import Diagnostic, Failure, to_messages, to_path
+from forebay_provider.framework.functions import Function
 from forebay_provider.framework.objects import Values
 from forebay_provider.framework.planning import Derive, plan
 from forebay_provider.framework.resource import DataSource, Incomplete, Resource
 from forebay_provider.framework.schema import schema
 from forebay_provider.framework.validation import validate
+from forebay_provider.functions import FUNCTIONS
 from forebay_provider.pb import tfplugin6_pb2 as pb
 from forebay_provider.private import create_key, with_create_key
 from forebay_provider.problems import explained, of_any
@@ -42,9 +44,11 @@ class Servicer:
         self,
         resources: Iterable[AnyResource] = RESOURCES,
         data_sources: Iterable[AnyDataSource] = DATA_SOURCES,
+        functions: Iterable[Function] = FUNCTIONS,
     ) -> None:
         self._resources = {PREFIX + r.name: r for r in resources}
         self._data_sources = {PREFIX + d.name: d for d in data_sources}
+        self._functions = {f.name: f for f in functions}
         self._connection: Connection | None = None
 
     # --- schema ------------------------------------------------------------------------------
@@ -56,6 +60,7 @@ class Servicer:
             data_sources=[
                 pb.GetMetadata.DataSourceMetadata(type_name=n) for n in self._data_sources
             ],
+            functions=[pb.GetMetadata.FunctionMetadata(name=n) for n in self._functions],
         )
 
     def GetProviderSchema(
@@ -65,6 +70,7 @@ class Servicer:
             provider=schema(ProviderConfig),
             resource_schemas={n: schema(r.model, r.version) for n, r in self._resources.items()},
             data_source_schemas={n: schema(d.model) for n, d in self._data_sources.items()},
+            functions={n: functions.to_message(f) for n, f in self._functions.items()},
             server_capabilities=_capabilities(),
         )
 
@@ -74,7 +80,14 @@ class Servicer:
         return pb.GetResourceIdentitySchemas.Response()
 
     def GetFunctions(self, request: pb.GetFunctions.Request) -> pb.GetFunctions.Response:
-        return pb.GetFunctions.Response()
+        described = {n: functions.to_message(f) for n, f in self._functions.items()}
+        return pb.GetFunctions.Response(functions=described)
+
+    def CallFunction(self, request: pb.CallFunction.Request) -> pb.CallFunction.Response:
+        if request.name not in self._functions:
+            known = ", ".join(self._functions)
+            return functions.refusal(f"There is no function {request.name!r}, only {known}")
+        return functions.answer(self._functions[request.name], request.arguments)
 
     # --- configuration -----------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from forebay_provider.resources.work_queue import WorkQueue
 RPC_NAMES = [method.name for method in pb.DESCRIPTOR.services_by_name["Provider"].methods]
 # All that is not there: answered with a diagnostic and never advertised.
 REFUSED = {
-    "UpgradeResourceIdentity", "MoveResourceState", "GenerateResourceConfig", "CallFunction",
+    "UpgradeResourceIdentity", "MoveResourceState", "GenerateResourceConfig",
     "ValidateEphemeralResourceConfig", "OpenEphemeralResource", "RenewEphemeralResource",
     "CloseEphemeralResource", "ListResource", "ValidateListResourceConfig",
     "ValidateStateStoreConfig", "ConfigureStateStore", "ReadStateBytes", "WriteStateBytes",
@@ -97,13 +97,13 @@ def test_metadata_names_what_the_schema_describes(call: Any) -> None:
 
     assert {r.type_name for r in metadata.resources} == set(schema.resource_schemas)
     assert {d.type_name for d in metadata.data_sources} == set(schema.data_source_schemas)
+    assert {f.name for f in metadata.functions} == set(schema.functions)
 
 
-def test_identity_schemas_and_functions_are_none_without_error(call: Any) -> None:
-    identities, functions = call("GetResourceIdentitySchemas"), call("GetFunctions")
+def test_identity_schemas_are_none_without_error(call: Any) -> None:
+    identities = call("GetResourceIdentitySchemas")
 
     assert not identities.identity_schemas and not identities.diagnostics
-    assert not functions.functions and not functions.diagnostics
 
 
 @pytest.mark.parametrize("name", sorted(REFUSED))

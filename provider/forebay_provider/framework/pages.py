@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from forebay_provider.framework.declarations import Attribute, declaration
+from forebay_provider.framework.functions import Function
 
 _GROUPS = ("Required", "Optional", "Read-Only")
 _KINDS = {"string": "String", "number": "Number", "bool": "Boolean", "dynamic": "Dynamic"}
@@ -18,10 +19,8 @@ def page(
     after: Iterable[tuple[str, str]] = (),
 ) -> str:
     """A page: front matter, `sections` (title, text), the schema, and the sections `after` it."""
-    doc = declaration(model).doc
     parts = [
-        f'---\npage_title: "{title}"\nsubcategory: ""\ndescription: |-\n  {doc}\n---',
-        f"# {heading}\n\n{doc}",
+        *_top(title, heading, declaration(model).doc),
         *(f"## {name}\n\n{text}" for name, text in sections),
         "## Schema",
         *_attributes(model, "###", ""),
@@ -30,9 +29,32 @@ def page(
     return "\n\n".join(parts) + "\n"
 
 
+def function_page(title: str, function: Function, *, example: str) -> str:
+    """A function's page: front matter, an example, the signature and the arguments."""
+    arguments = ", ".join(f"{p.name} {p.kind.constraint()}" for p in function.parameters)
+    signature = f"{function.name}({arguments}) {function.returns.constraint()}"
+    listed = (
+        f"1. `{p.name}` ({_words(p.kind.constraint())}) {p.doc}" for p in function.parameters
+    )
+    parts = [
+        *_top(title, f"function: {function.name}", function.summary + "."),
+        function.doc,
+        f"## Example Usage\n\n{example}",
+        f"## Signature\n\n{code('text', signature)}",
+        "## Arguments\n\n" + "\n".join(listed),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
 def code(language: str, text: str) -> str:
     """A fenced block."""
     return f"```{language}\n{text.strip()}\n```"
+
+
+def _top(title: str, heading: str, doc: str) -> Iterator[str]:
+    """Front matter and the heading with the first words."""
+    yield f'---\npage_title: "{title}"\nsubcategory: ""\ndescription: |-\n  {doc}\n---'
+    yield f"# {heading}\n\n{doc}"
 
 
 def _attributes(model: type[Any], level: str, prefix: str) -> Iterator[str]:
