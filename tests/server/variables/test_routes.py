@@ -28,7 +28,20 @@ async def names(api: httpx.AsyncClient, body: Any = None) -> list[str]:
 
 @pytest.mark.parametrize(
     "value",
-    [None, True, 0, 1.0, -1.5, "", "größe", [], [1, [None]], {}, {"a": {"b": [1, "x", None]}}, 2**60],
+    [
+        None,
+        True,
+        0,
+        1.0,
+        -1.5,
+        "",
+        "größe",
+        [],
+        [1, [None]],
+        {},
+        {"a": {"b": [1, "x", None]}},
+        2**60,
+    ],
 )
 async def test_any_json_value_is_kept_as_it_is(api: httpx.AsyncClient, value: Any) -> None:
     made = await a_variable(api, value=value)
