@@ -10,10 +10,12 @@ from forebay_server.concurrency_limits.tables import (
 )
 from forebay_server.deployments.tables import DeploymentRow, DeploymentScheduleRow
 from forebay_server.events.tables import EventRow
+from forebay_server.flow_run_inputs.tables import FlowRunInputRow
 from forebay_server.flow_runs.tables import FlowRunRow, FlowRunStateRow
 from forebay_server.flows.tables import FlowRow
 from forebay_server.idempotency.tables import KeptAnswerRow
 from forebay_server.logs.tables import LogRow
+from forebay_server.task_runs.tables import TaskRunRow
 from forebay_server.variables.tables import VariableRow
 from forebay_server.work_pools.tables import WorkPoolRow
 from forebay_server.work_queues.tables import WorkQueueRow
@@ -31,10 +33,12 @@ __all__ = [
     "DeploymentScheduleRow",
     "EventRow",
     "FlowRow",
+    "FlowRunInputRow",
     "FlowRunRow",
     "FlowRunStateRow",
     "KeptAnswerRow",
     "LogRow",
+    "TaskRunRow",
     "TokenRow",
     "VariableRow",
     "WorkPoolRow",

@@ -46,7 +46,7 @@ class FlowRunRow(Row, table=True):
     )
     deployment_version: str | None = None
     work_queue_id: UUID | None = Field(
-        default=None, foreign_key="work_queue.id", ondelete="SET NULL"
+        default=None, foreign_key="work_queue.id", ondelete="SET NULL", index=True
     )
     work_queue_name: str | None = None  # as it was asked for; survives the queue
     flow_version: str | None = None
