@@ -1,6 +1,6 @@
 """Block documents: storing their data with its secrets sealed, and reading it together again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -42,20 +42,9 @@ _schema_columns = tuple(column.label(f"schema_{column.name}") for column in bloc
 Data = dict[str, Any]
 
 
-def referred_id(value: Any) -> UUID | None:
-    """The block that a value refers to, if it is a reference."""
-    reference = value.get("$ref") if isinstance(value, Mapping) else None
-    if isinstance(reference, Mapping):
-        reference = reference.get("block_document_id")
-    try:
-        return UUID(reference) if isinstance(reference, str) else None
-    except ValueError:
-        return None
-
-
 def _references(data: Data) -> dict[str, UUID]:
     """The blocks that the fields of a block refer to."""
-    found = {field: referred_id(value) for field, value in data.items()}
+    found = {field: schemas.referred_id(value) for field, value in data.items()}
     return {field: id for field, id in found.items() if id is not None}
 
 
@@ -199,6 +188,14 @@ async def filter(
     statement = _documents().where(condition).order_by(*sort.columns())
     rows = await db.rows(statement.limit(limit).offset(offset))
     return await _to_wire(db, vault, rows, include_secrets=include_secrets)
+
+
+async def existing(db: Transaction, ids: Collection[UUID]) -> set[UUID]:
+    """Those of `ids` that are blocks."""
+    if not ids:
+        return set()
+    statement = select(block_documents.c.id).where(block_documents.c.id.in_(ids))
+    return {row.id for row in await db.rows(statement)}
 
 
 async def count(db: Transaction, condition: Condition) -> int:

@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+from uuid import UUID
 
 Fields = Mapping[str, Any]
 Path = tuple[str | int, ...]
@@ -81,6 +82,17 @@ def _matches(pattern: str, value: Any, path: Path) -> Iterator[Path]:
                 yield from _matches(pattern[len(key) + 1 :], item, (*path, key))
     elif value is not None and path:
         yield path  # not of the shape that was declared: rather too secret than not enough
+
+
+def referred_id(value: Any) -> UUID | None:
+    """The block that a value refers to, if it is a reference."""
+    reference = value.get("$ref") if isinstance(value, Mapping) else None
+    if isinstance(reference, Mapping):
+        reference = reference.get("block_document_id")
+    try:
+        return UUID(reference) if isinstance(reference, str) else None
+    except ValueError:
+        return None
 
 
 def place_name(path: Path) -> str:

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from forebay.wire.work_pools import WorkPool, WorkPoolUpdate
+from forebay_server.blocks import documents as blocks
 from forebay_server.errors import Forbidden
 from forebay_server.protocol import PathName, Read, Route, Write, page_limit, page_offset
 from forebay_server.work_pools import queries, rules
@@ -59,7 +60,9 @@ async def update_work_pool(name: PathName, body: WorkPoolUpdate, db: Write) -> N
             f'Work pools whose name begins with "{rules.RESERVED}" are reserved: only '
             f"{' and '.join(sorted(rules.OPEN_FIELDS))} may be changed."
         )
-    rules.check_template(body.base_job_template or {})
+    template = body.base_job_template or {}
+    known = await blocks.existing(db, rules.referred_blocks(template))
+    rules.check_template(template, known)
     if body.storage_configuration is not None:
         storage = body.storage_configuration.model_dump(mode="json")
         changes["storage_configuration"] = storage

@@ -1,9 +1,12 @@
 """Which names and base job templates a pool may have. Knows neither HTTP nor SQL."""
 
 import json
+from collections.abc import Collection
 from typing import Any
+from uuid import UUID
 
 from forebay.templates import Template, undeclared, variable_schemas
+from forebay_server.blocks.schemas import referred_id
 from forebay_server.errors import Forbidden, Invalid, NotFound
 from forebay_server.json_schema import InvalidSchema, check_schema, first_problem
 
@@ -27,12 +30,12 @@ def refuse_reserved(name: str) -> None:
         raise Forbidden(f'Work pools whose name begins with "{RESERVED}" are reserved.')
 
 
-def check_template(template: Template) -> None:
+def check_template(template: Template, blocks: Collection[UUID] = ()) -> None:
     """Raise `Invalid` for a template that no worker could use; `{}` is one to be filled later.
 
     Source: Prefect 3.8.4 `validate_base_job_template` and `api/validation.py`; it looks at schema
-    and defaults on create only, here they are looked at on update too. A default that is a block
-    reference raises `NotFound`, since there are no block documents. Bounds: rules S6 and S7.
+    and defaults on create only, here they are looked at on update too. A default that refers to a
+    block which is not one of `blocks` raises `NotFound`. Bounds: rules S6 and S7.
     """
     if not template:
         return
@@ -53,10 +56,19 @@ def check_template(template: Template) -> None:
         check_schema(variables)
     except InvalidSchema as error:
         raise _refusal(f"variables is no valid JSON Schema: {error}") from None
-    _check_defaults(template)
+    _check_defaults(template, blocks)
 
 
-def _check_defaults(template: Template) -> None:
+def referred_blocks(template: Template) -> set[UUID]:
+    """The blocks that defaults refer to: credentials that a pool's runs begin with."""
+    if not isinstance(template.get("variables"), dict):
+        return set()
+    schemas = variable_schemas(template).values()
+    defaults = [schema.get("default") for schema in schemas if isinstance(schema, dict)]
+    return {id for id in map(referred_id, defaults) if id is not None}
+
+
+def _check_defaults(template: Template, blocks: Collection[UUID]) -> None:
     variables = template["variables"]
     required = variables.get("required", ())
     for name, schema in variable_schemas(template).items():
@@ -66,7 +78,9 @@ def _check_defaults(template: Template) -> None:
         if default is None and name not in required:
             continue
         if _is_block_reference(default):
-            raise NotFound(f"Block not found: the default of {name} refers to it.")
+            if referred_id(default) not in blocks:
+                raise NotFound(f"Block not found: the default of {name} refers to it.")
+            continue  # the block's own schema says what it holds
         if problem := first_problem(default, schema, root=variables):
             raise _refusal(f"the default of {name} is not valid: {problem}")
 

@@ -13,10 +13,15 @@ from forebay.wire.work_queues import (
     WorkQueueStatusDetail,
     WorkQueueUpdate,
 )
+from forebay_server.blocks import documents as blocks
 from forebay_server.idempotency.keys import CREATES
 from forebay_server.protocol import PathName, Read, Route, Write, page_limit, page_offset
 from forebay_server.work_pools import queries as pools
-from forebay_server.work_pools.rules import check_template, refuse_reserved
+from forebay_server.work_pools.rules import (
+    check_template,
+    referred_blocks,
+    refuse_reserved,
+)
 from forebay_server.work_queues import queries
 from forebay_server.work_queues.filters import WorkQueueFilter
 
@@ -35,7 +40,8 @@ class QueueQuery(BaseModel):
 async def create_work_pool(body: WorkPoolCreate, db: Write) -> WorkPool:
     """Create a work pool with its default queue."""
     refuse_reserved(body.name)
-    check_template(body.base_job_template)
+    template = body.base_job_template
+    check_template(template, await blocks.existing(db, referred_blocks(template)))
     await queries.create_pool(db, body)
     return WorkPool.model_validate(await pools.read(db, body.name))
 
