@@ -8,6 +8,8 @@ import pytest
 
 from tests.server.blocks.builders import FIELDS, a_block, a_type
 
+ABSENT = "00000000-0000-4000-8000-000000000001"  # the id of nothing; constant, as it names a case
+
 OWN = [
     "aws-credentials",
     "azure-container-instance-credentials",
@@ -134,13 +136,13 @@ async def test_types_and_schemas_are_filtered(api: httpx.AsyncClient) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        f"/block_types/{uuid4()}",
+        f"/block_types/{ABSENT}",
         "/block_types/slug/none",
         "/block_types/slug/none/block_documents",
         "/block_types/slug/aws-credentials/block_documents/name/none",
-        f"/block_schemas/{uuid4()}",
+        f"/block_schemas/{ABSENT}",
         "/block_schemas/checksum/none",
-        f"/block_documents/{uuid4()}",
+        f"/block_documents/{ABSENT}",
     ],
 )
 async def test_what_does_not_exist_is_not_found(api: httpx.AsyncClient, path: str) -> None:

@@ -24,6 +24,8 @@ from tests.server.flow_runs.builders import (
     verdict,
 )
 
+ABSENT = "00000000-0000-4000-8000-000000000001"  # the id of nothing; constant, as it names a case
+
 ACCEPTED_PENDING = ("ACCEPT", "PENDING", "Pending")
 AWAITING_SLOT = ("REJECT", "SCHEDULED", "AwaitingConcurrencySlot")
 
@@ -67,7 +69,7 @@ async def test_a_claim_without_a_worker_s_name_is_made_once(
     assert verdict(answer)[0] == "ABORT"
 
 
-@pytest.mark.parametrize("details", [None, {"transition_id": str(uuid4())}])
+@pytest.mark.parametrize("details", [None, {"transition_id": ABSENT}])
 async def test_a_claimant_that_lost_the_answer_gets_it_again(
     api: httpx.AsyncClient, database: Database, details: dict[str, Any] | None
 ) -> None:
@@ -215,7 +217,7 @@ async def test_a_claim_of_another_run_says_nothing_about_this_one(
     assert verdict(answer)[0] == "ACCEPT"
 
 
-@pytest.mark.parametrize("claim", ["", "x", f"{uuid4()}", f"{uuid4()}:-1", "0" * 36 + ":1"])
+@pytest.mark.parametrize("claim", ["", "x", ABSENT, f"{ABSENT}:-1", "0" * 36 + ":1"])
 async def test_a_malformed_claim_is_refused(
     api: httpx.AsyncClient, database: Database, claim: str
 ) -> None:

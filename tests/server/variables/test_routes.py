@@ -1,12 +1,13 @@
 """Variables over HTTP."""
 
 from typing import Any
-from uuid import uuid4
 
 import httpx2 as httpx
 import pytest
 
 from tests.both_databases import settings
+
+ABSENT = "00000000-0000-4000-8000-000000000001"  # the id of nothing; constant, as it names a case
 
 __all__ = ["settings"]  # every test here runs on both databases
 
@@ -98,7 +99,7 @@ async def test_a_deleted_variable_is_gone(api: httpx.AsyncClient) -> None:
     assert (await api.post("/variables/count")).json() == 0
 
 
-@pytest.mark.parametrize("path", [str(uuid4()), "name/none", "no-id"])
+@pytest.mark.parametrize("path", [ABSENT, "name/none", "no-id"])
 async def test_a_variable_that_does_not_exist_is_not_found(
     api: httpx.AsyncClient, path: str
 ) -> None:
