@@ -60,6 +60,20 @@ def defaults(template: Template) -> dict[str, Json]:
     }
 
 
+def with_defaults(template: Template, values: Mapping[str, Json]) -> dict[str, Json]:
+    """`template` with other defaults for declared variables; null takes a default away.
+
+    What `template` does not declare is left out: `variable_schemas` tells.
+    """
+    schemas = dict(variable_schemas(template))
+    for name, value in values.items():
+        if isinstance(schema := schemas.get(name), Mapping):
+            rest = {key: item for key, item in schema.items() if key != "default"}
+            schemas[name] = rest if value is None else {**rest, "default": value}
+    variables = {**_mapping(template.get("variables")), "properties": schemas}
+    return {**template, "variables": variables}
+
+
 def merge_variables(*layers: Mapping[str, Json] | None) -> dict[str, Json]:
     """Job variables of all layers, the weakest first.
 

@@ -10,8 +10,17 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     # Named so that type checkers know that the packages have these modules.
+    import forebay.calls.concurrency_limits
+    import forebay.calls.deployments
+    import forebay.calls.flows
+    import forebay.calls.variables
     import forebay.calls.work_pools
     import forebay.calls.work_queues
+    import forebay.wire.concurrency_limits
+    import forebay.wire.deployments
+    import forebay.wire.flows
+    import forebay.wire.schedules
+    import forebay.wire.variables
     import forebay.wire.work_pools
     import forebay.wire.work_queues  # noqa: F401
     from forebay import calls, wire

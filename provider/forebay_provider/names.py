@@ -34,6 +34,13 @@ def as_uuid(text: str) -> UUID | None:
         return None
 
 
+def _uuid_complaint(text: str) -> str | None:
+    return None if as_uuid(text) else f"must be a UUID, not {text!r}"
+
+
+UUID_TEXT = custom(_uuid_complaint, "A UUID.")
+
+
 def no_such_id(noun: str, text: str, forms: str) -> Failure:
     """The error of an import whose id cannot be one."""
     return Failure(

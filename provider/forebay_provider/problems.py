@@ -61,7 +61,8 @@ def _problem(problem: FieldProblem, summary: str, model: type[Any]) -> Diagnosti
 
 def _locate(path: tuple[str | int, ...], model: type[Any]) -> tuple[Path, Path]:
     """The part of a body's path that is an attribute here, and the part beyond it."""
-    by_wire = {a.wire: a for a in declaration(model).attributes}
+    # Of several attributes of one field the first is the one that users set.
+    by_wire = {a.wire: a for a in reversed(declaration(model).attributes)}
     if not path or path[0] not in by_wire:
         return (), path
     return (by_wire[str(path[0])].name,), path[1:]

@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,7 +53,7 @@ class Terraform:
         self.write(configuration)
         self.run("init", "-input=false", "-no-color")
 
-    def apply(self, configuration: str) -> dict[str, dict[str, object]]:
+    def apply(self, configuration: str) -> dict[str, dict[str, Any]]:
         """Apply, and return the attributes of each resource by address."""
         self.write(configuration)
         self.run("apply", "-auto-approve", "-input=false", "-no-color")
@@ -60,11 +61,18 @@ class Terraform:
 
     def plan(self, configuration: str) -> dict[str, list[str]]:
         """What a plan would do: actions by address, without what stays as it is."""
+        changes = self.changes(configuration)
+        return {address: change["actions"] for address, change in changes.items()}
+
+    def changes(self, configuration: str) -> dict[str, dict[str, Any]]:
+        """Terraform's own account of each change of a plan, by address."""
         self.write(configuration)
         self.run("plan", "-out=plan.bin", "-input=false", "-no-color")
         plan = json.loads(self.run("show", "-json", "plan.bin").stdout)
-        changes = {c["address"]: c["change"]["actions"] for c in plan.get("resource_changes", [])}
-        return {address: actions for address, actions in changes.items() if actions != ["no-op"]}
+        changes = {c["address"]: c["change"] for c in plan.get("resource_changes", [])}
+        return {
+            where: change for where, change in changes.items() if change["actions"] != ["no-op"]
+        }
 
     def refuse(self, command: str, configuration: str) -> str:
         """The error text of a command that must fail, on one line."""
@@ -77,7 +85,7 @@ class Terraform:
         assert "Traceback" not in done.stdout + done.stderr
         return " ".join(done.stderr.replace("│", " ").split())
 
-    def resources(self) -> dict[str, dict[str, object]]:
+    def resources(self) -> dict[str, dict[str, Any]]:
         """The attributes in state, by address."""
         state = json.loads(self.run("show", "-json").stdout)
         found = state.get("values", {}).get("root_module", {}).get("resources", [])

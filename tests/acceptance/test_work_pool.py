@@ -2,13 +2,18 @@
 
 import json
 import time
+from typing import Any
 
 import pytest
 
-from forebay.calls import work_pools, work_queues
+from forebay.calls import deployments, flows, work_pools, work_queues
 from forebay.client import Client
 from forebay.errors import NotFound
+from forebay.pool_types import default_template, pool_types
+from forebay.wire.deployments import DeploymentCreate
+from forebay.wire.flows import FlowCreate
 from forebay.wire.work_pools import WorkPoolCreate, WorkPoolUpdate
+from forebay.wire.work_queues import WorkQueueUpdate
 from tests.acceptance.conftest import Terraform
 
 pytestmark = pytest.mark.terraform
@@ -30,6 +35,13 @@ def a_pool(name: str = "pool", **attributes: object) -> str:
     values = {"type": "process", **attributes}
     lines = "\n".join(f"  {key} = {json.dumps(value)}" for key, value in values.items())
     return f'resource "forebay_work_pool" "it" {{\n  name = {json.dumps(name)}\n{lines}\n}}\n'
+
+
+def planned_template(terraform: Terraform, configuration: str) -> dict[str, Any] | None:
+    """The template that a plan promises; None where it is not known yet."""
+    change = terraform.changes(configuration)[ADDRESS]
+    text = change["after"].get("effective_base_job_template")
+    return None if text is None else json.loads(text)
 
 
 def test_apply_makes_the_pool_and_a_second_plan_is_empty(
@@ -136,16 +148,19 @@ def test_import_is_followed_by_an_empty_plan(
     assert terraform.plan(configuration) == {}
 
 
-def test_import_without_a_template_in_the_configuration_is_followed_by_an_empty_plan(
-    terraform: Terraform, client: Client
+@pytest.mark.parametrize("type", pool_types())
+def test_import_of_a_pool_with_the_template_of_its_type_is_followed_by_an_empty_plan(
+    terraform: Terraform, client: Client, type: str
 ) -> None:
-    body = WorkPoolCreate(name="pool", type="process", base_job_template=TEMPLATE)
-    client.send(work_pools.create(body))
-    terraform.write(a_pool())
+    template = default_template(type)
+    client.send(
+        work_pools.create(WorkPoolCreate(name="pool", type=type, base_job_template=template))
+    )
+    terraform.write(a_pool(type=type))
 
     terraform.run("import", "-no-color", ADDRESS, "pool")
 
-    assert terraform.plan(a_pool()) == {}
+    assert terraform.plan(a_pool(type=type)) == {}
 
 
 def test_importing_what_is_not_there_says_so(terraform: Terraform) -> None:
@@ -290,3 +305,188 @@ def test_deleting_a_pool_takes_its_queues_along(terraform: Terraform, client: Cl
 
     with pytest.raises(NotFound):
         client.send(work_queues.read("pool", "default"))
+
+
+def test_the_template_of_the_type_is_known_at_plan_and_sent(
+    terraform: Terraform, client: Client
+) -> None:
+    planned = planned_template(terraform, a_pool())
+    state = terraform.apply(a_pool())[ADDRESS]
+
+    pool = client.send(work_pools.read("pool"))
+    assert planned == pool.base_job_template == default_template("process")
+    assert json.loads(str(state["effective_base_job_template"])) == planned
+
+
+def test_defaults_over_the_template_of_the_type_are_planned_changed_and_taken_away(
+    terraform: Terraform, client: Client
+) -> None:
+    first = a_pool(job_template_defaults={"stream_output": False, "env": {"A": "ü"}})
+    second = a_pool(job_template_defaults={"working_dir": "/srv", "stream_output": None})
+
+    planned = planned_template(terraform, first)
+    terraform.apply(first)
+    made = client.send(work_pools.read("pool")).base_job_template
+    empty = terraform.plan(first)
+    terraform.apply(second)
+    changed = client.send(work_pools.read("pool")).base_job_template
+    terraform.apply(a_pool())
+
+    assert planned == made
+    assert made["variables"]["properties"]["stream_output"]["default"] is False
+    assert made["variables"]["properties"]["env"]["default"] == {"A": "ü"}
+    assert empty == {}
+    assert changed["variables"]["properties"]["working_dir"]["default"] == "/srv"
+    assert "default" not in changed["variables"]["properties"]["stream_output"]
+    assert client.send(work_pools.read("pool")).base_job_template == default_template("process")
+    assert terraform.plan(a_pool()) == {}
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {},
+        {"job_template_defaults": {"stream_output": False}},
+        {"base_job_template": json.dumps(TEMPLATE)},
+    ],
+    ids=["neither", "defaults", "template"],
+)
+def test_drift_of_the_template_is_shown_whatever_it_was_made_of(
+    terraform: Terraform, client: Client, attributes: dict[str, object]
+) -> None:
+    configuration = a_pool(**attributes)
+    terraform.apply(configuration)
+    before = client.send(work_pools.read("pool")).base_job_template
+    client.send(work_pools.update("pool", WorkPoolUpdate(base_job_template={})))
+
+    planned = planned_template(terraform, configuration)
+    terraform.apply(configuration)
+
+    assert planned == before
+    assert client.send(work_pools.read("pool")).base_job_template == before
+    assert terraform.plan(configuration) == {}
+
+
+def test_import_of_a_pool_with_other_defaults_is_followed_by_an_empty_plan(
+    terraform: Terraform, client: Client
+) -> None:
+    template = default_template("docker")
+    template["variables"]["properties"]["image"]["default"] = "python:3.12"
+    body = WorkPoolCreate(name="pool", type="docker", base_job_template=template)
+    client.send(work_pools.create(body))
+    configuration = a_pool(type="docker", job_template_defaults={"image": "python:3.12"})
+    terraform.write(configuration)
+
+    terraform.run("import", "-no-color", ADDRESS, "pool")
+
+    assert terraform.plan(configuration) == {}
+    template = json.dumps(template)
+    assert terraform.plan(a_pool(type="docker", base_job_template=template)) == {}
+
+
+@pytest.mark.parametrize(
+    ("attributes", "words"),
+    [
+        ({"job_template_defaults": {"imagge": "x"}}, ["imagge", "working_dir"]),
+        ({"job_template_defaults": ["x"]}, ["must be an object"]),
+        ({"type": "mine", "job_template_defaults": {"a": 1}}, ["mine", "base_job_template"]),
+        (
+            {
+                "job_template_defaults": {"stream_output": False},
+                "base_job_template": json.dumps(TEMPLATE),
+            },
+            ["Two templates"],
+        ),
+    ],
+    ids=["unknown variable", "no object", "unknown type", "both"],
+)
+def test_defaults_that_cannot_be_are_refused_by_validation(
+    terraform: Terraform, attributes: dict[str, object], words: list[str]
+) -> None:
+    text = terraform.refuse("validate", a_pool(**attributes))
+
+    assert all(word in text for word in [*words, "job_template_defaults"])
+
+
+def test_a_type_that_nobody_knows_keeps_the_template_that_its_worker_brings(
+    terraform: Terraform, client: Client
+) -> None:
+    terraform.apply(a_pool(type="my-own"))
+    client.send(work_pools.update("pool", WorkPoolUpdate(base_job_template=TEMPLATE)))
+
+    planned = terraform.plan(a_pool(type="my-own"))
+    terraform.apply(a_pool(type="my-own", description="new"))
+
+    assert planned == {}
+    assert client.send(work_pools.read("pool")).base_job_template == TEMPLATE
+
+
+def test_the_default_queue_is_managed_in_place_and_left_alone_when_it_is_not_named(
+    terraform: Terraform, client: Client
+) -> None:
+    first = a_pool(default_queue={"description": "first", "priority": 7, "concurrency_limit": 2})
+    second = a_pool(default_queue={"paused": True})
+    made = terraform.apply(first)[ADDRESS]
+    queue = client.send(work_queues.read("pool", "default"))
+    empty = terraform.plan(first)
+    client.send(work_queues.update("pool", "default", WorkQueueUpdate(description="theirs")))
+
+    drifted = terraform.plan(first)
+    changed = terraform.apply(second)[ADDRESS]
+    settled = terraform.plan(second)
+    after = client.send(work_queues.read("pool", "default"))
+
+    assert (queue.description, queue.priority, queue.concurrency_limit) == ("first", 7, 2)
+    assert made["default_queue"]["id"] == made["default_queue_id"] == str(queue.id)
+    assert empty == settled == terraform.plan(a_pool()) == {}
+    assert drifted == {ADDRESS: ["update"]}
+    assert changed["default_queue"] == {
+        "id": str(queue.id),
+        "name": "default",
+        "description": "",
+        "paused": True,
+        "concurrency_limit": None,
+        "priority": 7,
+    }
+    assert (after.description, after.is_paused, after.concurrency_limit) == ("", True, None)
+
+
+def test_where_results_are_kept_is_set_changed_and_cleared(
+    terraform: Terraform, client: Client
+) -> None:
+    step = {"prefect.deployments.steps.pull": {"folder": "a b"}}
+    first = a_pool(storage_configuration={"bundle_upload_step": json.dumps(step)})
+    second = a_pool(storage_configuration={"bundle_execution_step": json.dumps(step)})
+
+    terraform.apply(first)
+    made = client.send(work_pools.read("pool")).storage_configuration
+    empty = terraform.plan(first)
+    terraform.apply(second)
+    changed = client.send(work_pools.read("pool")).storage_configuration
+    terraform.apply(a_pool())
+
+    assert (made.bundle_upload_step, made.bundle_execution_step) == (step, None)
+    assert empty == {}
+    assert (changed.bundle_upload_step, changed.bundle_execution_step) == (None, step)
+    cleared = client.send(work_pools.read("pool")).storage_configuration
+    assert (cleared.bundle_upload_step, cleared.bundle_execution_step) == (None, None)
+    assert terraform.plan(a_pool()) == {}
+
+
+def test_a_pool_that_deployments_use_is_deleted_only_by_force(
+    terraform: Terraform, client: Client
+) -> None:
+    terraform.apply(a_pool())
+    flow = client.send(flows.create(FlowCreate(name="flow")))
+    body = DeploymentCreate(name="nightly load", flow_id=flow.id, work_pool_name="pool")
+    client.send(deployments.create(body))
+
+    warned = terraform.run("plan", "-destroy", "-no-color").stdout
+    refused = terraform.refuse("apply", "")
+    terraform.apply(a_pool(force_destroy=True))
+    terraform.apply("")
+
+    assert "nightly load" in warned
+    assert "nightly load" in refused
+    assert "force_destroy" in refused
+    assert client.send(work_pools.filter()) == []

@@ -5,16 +5,11 @@ from collections.abc import Iterable
 from forebay.errors import NotFound
 from forebay_provider.api import calls
 from forebay_provider.configuration import Connection
-from forebay_provider.framework.checks import custom
 from forebay_provider.framework.declarations import JsonText, attribute, model
 from forebay_provider.framework.diagnostics import Diagnostic
 from forebay_provider.framework.resource import DataSource
 from forebay_provider.mapping import from_wire
-from forebay_provider.names import NAME, as_uuid
-
-
-def _uuid_complaint(text: str) -> str | None:
-    return None if as_uuid(text) else f"must be a UUID, not {text!r}"
+from forebay_provider.names import NAME, UUID_TEXT, as_uuid
 
 
 @model
@@ -25,7 +20,7 @@ class WorkPoolView:
         "ID (UUID) of the pool. Exactly one of `id` and `name` is set.",
         default=None,
         computed=True,
-        checks=(custom(_uuid_complaint),),
+        checks=(UUID_TEXT,),
     )
     name: str = attribute("Name of the pool.", default=None, computed=True, checks=(NAME,))
     type: str = attribute("Worker type that serves the pool.", computed=True)

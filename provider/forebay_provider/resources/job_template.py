@@ -1,8 +1,14 @@
-"""Base job templates, checked offline by the server's rules. Knows no pool."""
+"""Base job templates: checked offline by the server's rules, and made from a type's. Knows no pool."""
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
-from forebay import templates
+from forebay import pool_types, templates
+from forebay_provider.framework import dynamic
+from forebay_provider.framework.declarations import JsonText
+from forebay_provider.framework.values import Dynamic
+from forebay_provider.mapping import json_text
 
 
 def complaint(text: str) -> str | None:
@@ -19,9 +25,53 @@ def complaint(text: str) -> str | None:
         return "must have objects as job_configuration and variables"
     if undeclared := templates.undeclared(template):
         used = ", ".join(f"{{{{ {name} }}}}" for name in undeclared)
-        known = ", ".join(sorted(templates.variable_schemas(template))) or "nothing"
         return (
-            f"uses {used}, which variables.properties does not declare; it declares {known}. "
-            "Declare it there, or correct the name"
+            f"uses {used}, which variables.properties does not declare; it declares "
+            f"{_declared(template)}. Declare it there, or correct the name"
         )
     return None
+
+
+def defaults_complaint(type: str, defaults: Dynamic) -> str | None:
+    """What is wrong with defaults for the template of a type, if anything."""
+    values = dynamic.to_json(defaults)
+    if not isinstance(values, Mapping):
+        return "must be an object: defaults by name of variable"
+    if type not in pool_types.pool_types():
+        known = ", ".join(pool_types.pool_types())
+        return (
+            f'needs a type whose template is known, and "{type}" is none of {known}. Set '
+            "base_job_template instead"
+        )
+    template = pool_types.default_template(type)
+    if strange := sorted(values.keys() - templates.variable_schemas(template).keys()):
+        return (
+            f'names {", ".join(strange)}, which the template of "{type}" does not declare; it '
+            f"declares {_declared(template)}"
+        )
+    return None
+
+
+def of_type(type: str, defaults: Dynamic | None) -> JsonText | None:
+    """The template of a type with other defaults; None for a type without a known one."""
+    if type not in pool_types.pool_types():
+        return None
+    template = pool_types.default_template(type)
+    if defaults is not None:
+        template = templates.with_defaults(template, dynamic.to_json(defaults))
+    return JsonText(json_text(template))
+
+
+def defaults_of(type: str, text: str) -> Dynamic | None:
+    """The defaults that make `text` of the type's template; None if there are none, or no way."""
+    template = json.loads(text)
+    original = templates.defaults(pool_types.default_template(type))
+    changed = templates.defaults(template)
+    values: dict[str, Any] = {n: v for n, v in changed.items() if original.get(n, ...) != v}
+    values |= {name: None for name in original.keys() - changed.keys()}
+    found = dynamic.from_json(values)
+    return found if values and of_type(type, found) == json_text(template) else None
+
+
+def _declared(template: Mapping[str, Any]) -> str:
+    return ", ".join(sorted(templates.variable_schemas(template))) or "nothing"
