@@ -78,6 +78,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     given_key = settings.secret_key.get_secret_value() if settings.secret_key else None
     app.state.vault = Vault(settings.home, given_key, table="block_document")
     app.state.recorder = recorder
+    app.state.stopping = asyncio.Event()  # set when the process has been told to end
     app.state.event_stream = Stream(database, (STORED, STATES))
     secret = settings.api_auth_string
     app.state.authenticator = Authenticator(

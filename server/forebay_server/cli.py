@@ -2,8 +2,6 @@
 
 import asyncio
 import ipaddress
-import os
-import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +10,6 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
-
     from forebay_server.settings import ServerSettings
     from forebay_server.start import LocalToken
 
@@ -41,19 +37,26 @@ def start(
     no_services: Annotated[
         bool, typer.Option("--no-services", help="Start no background loop.")
     ] = False,
+    workers: Annotated[
+        int, typer.Option(min=1, max=64, help="Processes that serve; more than 1 on PostgreSQL.")
+    ] = 1,
 ) -> None:
     """Start the API; the first start makes the database and an admin token."""
     if no_auth and not _is_loopback(host):
         raise typer.BadParameter("--no-auth works on a loopback address only.")
     settings = _settings(database_url, no_auth, no_services)
+    if workers > 1 and settings.is_sqlite:
+        raise typer.BadParameter(
+            "--workers needs PostgreSQL (--database-url): one process orders the writers of SQLite."
+        )
     listener = _listen(host, port)
     api_url = f"http://{_shown(host)}:{listener.getsockname()[1]}/api"
     with _prepared(settings) as token:
-        from forebay_server.app import create_app
+        from forebay_server.processes import serve
 
-        app = create_app(settings)
         _announce(settings, api_url, token)
-        _serve(app, listener)
+        exit_code = serve(settings, listener, workers)
+    raise typer.Exit(exit_code)
 
 
 def _settings(database_url: str | None, no_auth: bool, no_services: bool) -> "ServerSettings":
@@ -120,23 +123,6 @@ def _announce(settings: "ServerSettings", api_url: str, token: "LocalToken | Non
         typer.echo(f"It is stored only as a hash; clients on this machine read it from {path}.")
     if settings.sqlite_synchronous != "FULL":
         typer.echo("SQLite synchronous=NORMAL: may lose the last writes on power loss.")
-
-
-def _serve(app: "FastAPI", listener: socket.socket) -> None:
-    import uvicorn
-
-    config = uvicorn.Config(
-        app,
-        log_level=os.environ.get("FOREBAY_LOG_LEVEL", "warning").lower(),
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=10,
-    )
-    # uvicorn finishes what is in flight and then raises the signal again; here that is the end
-    # of a good run, with exit code 0.
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda *_: None)
-    uvicorn.Server(config).run(sockets=[listener])
 
 
 def _fail(reason: str, exit_code: int) -> NoReturn:

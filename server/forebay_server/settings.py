@@ -86,6 +86,11 @@ class ServerSettings(BaseSettings):
                 return driver + url.removeprefix(plain)
         return url
 
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the database is a SQLite file."""
+        return make_url(self.effective_database_url).get_backend_name() == "sqlite"
+
     def check_database_url(self) -> None:
         """Raise SQLAlchemy's `ArgumentError` or `ValueError` for a URL that no engine can use."""
         backend = make_url(self.effective_database_url).get_backend_name()

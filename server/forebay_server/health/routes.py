@@ -23,7 +23,9 @@ async def read_health() -> bool:
 
 @public.get("/ready")
 async def read_ready(request: Request) -> JSONResponse:
-    """200 when the database answers, else 503."""
+    """200 when the database answers; 503 when it does not, or when the server is ending."""
+    if request.app.state.stopping.is_set():
+        return JSONResponse({"message": "The server is ending"}, 503)
     try:
         async with request.app.state.database.read() as db:
             await db.scalar(select(1))
