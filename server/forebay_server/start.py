@@ -14,7 +14,7 @@ from forebay_server.access import queries as tokens
 from forebay_server.access.authentication import hash_token, new_token
 from forebay_server.blocks import builtin
 from forebay_server.db.engine import Database
-from forebay_server.db.migrate import upgrade
+from forebay_server.db.migrate import exclude_others, upgrade
 from forebay_server.settings import ServerSettings
 
 PROFILE = "local"  # the profile that the first start writes
@@ -65,10 +65,10 @@ async def prepare(settings: ServerSettings) -> LocalToken | None:
     try:
         await upgrade(database.engine)
         async with database.write() as db:
+            await exclude_others(db.connection)
             await builtin.register(db)
-        if not settings.require_token:
-            return None
-        async with database.write() as db:
+            if not settings.require_token:
+                return None
             if not await tokens.has_any(db):
                 token = new_token()
                 await tokens.create(db, "admin", "admin", hash_token(token))

@@ -4,10 +4,10 @@ import sys
 from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-ADVISORY_LOCK = 0x666F7265626179  # "forebay": only one process migrates at a time
+ADVISORY_LOCK = 0x666F7265626179  # "forebay": only one process prepares it at a time
 
 
 class NewerSchema(Exception):
@@ -34,9 +34,7 @@ async def upgrade(engine: AsyncEngine) -> bool:
     Raises `NewerSchema`, having changed nothing, when the database is ahead of this code.
     """
     async with engine.begin() as connection:
-        if engine.dialect.name == "postgresql":
-            lock = text("SELECT pg_advisory_xact_lock(:key)")
-            await connection.execute(lock, {"key": ADVISORY_LOCK})
+        await exclude_others(connection)
         stored = await connection.run_sync(stored_revision)
         newest = newest_revision()
         if stored == newest:
@@ -45,6 +43,20 @@ async def upgrade(engine: AsyncEngine) -> bool:
             raise NewerSchema(f"the database has schema {stored}, this version knows {newest}")
         await connection.run_sync(_run)
         return True
+
+
+async def exclude_others(connection: AsyncConnection) -> None:
+    """Wait until no other process prepares the database, and keep them out of this transaction.
+
+    However long that takes: another one's migration may outlast the usual bounds, and so may
+    this one's. On SQLite the process that holds the file's lock is the only one.
+    """
+    if connection.dialect.name == "postgresql":
+        await connection.execute(text("SET LOCAL lock_timeout = 0"))
+        await connection.execute(text("SET LOCAL statement_timeout = 0"))
+        await connection.execute(
+            text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK}
+        )
 
 
 def _run(connection: Connection) -> None:
