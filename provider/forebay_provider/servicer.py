@@ -22,6 +22,7 @@ from forebay_provider.framework.resource import DataSource, Incomplete, Resource
 from forebay_provider.framework.schema import schema
 from forebay_provider.framework.validation import validate
 from forebay_provider.functions import FUNCTIONS
+from forebay_provider.moves import moved
 from forebay_provider.pb import tfplugin6_pb2 as pb
 from forebay_provider.private import create_key, with_create_key
 from forebay_provider.problems import explained, of_any
@@ -267,6 +268,20 @@ class Servicer:
         )
         return pb.ImportResourceState.Response(imported_resources=[imported])
 
+    def MoveResourceState(
+        self, request: pb.MoveResourceState.Request
+    ) -> pb.MoveResourceState.Response:
+        resource = self._resource(request.target_type_name)
+        text = moved(
+            request.source_provider_address,
+            request.source_type_name,
+            request.target_type_name,
+            request.source_state.json,
+        )
+        kind = declaration(resource.model).kind
+        state = codec.upgrade(kind, pb.RawState(json=text))
+        return pb.MoveResourceState.Response(target_state=codec.encode(kind, state))
+
     # --- data sources ------------------------------------------------------------------------
 
     def ReadDataSource(self, request: pb.ReadDataSource.Request) -> pb.ReadDataSource.Response:
@@ -322,4 +337,6 @@ def _problems(
 
 
 def _capabilities() -> pb.ServerCapabilities:
-    return pb.ServerCapabilities(plan_destroy=True, get_provider_schema_optional=True)
+    return pb.ServerCapabilities(
+        plan_destroy=True, get_provider_schema_optional=True, move_resource_state=True
+    )

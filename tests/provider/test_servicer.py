@@ -22,7 +22,7 @@ from forebay_provider.resources.work_queue import WorkQueue
 RPC_NAMES = [method.name for method in pb.DESCRIPTOR.services_by_name["Provider"].methods]
 # All that is not there: answered with a diagnostic and never advertised.
 REFUSED = {
-    "UpgradeResourceIdentity", "MoveResourceState", "GenerateResourceConfig",
+    "UpgradeResourceIdentity", "GenerateResourceConfig",
     "ValidateEphemeralResourceConfig", "OpenEphemeralResource", "RenewEphemeralResource",
     "CloseEphemeralResource", "ListResource", "ValidateListResourceConfig",
     "ValidateStateStoreConfig", "ConfigureStateStore", "ReadStateBytes", "WriteStateBytes",
@@ -89,7 +89,7 @@ def test_schema_has_resources_data_sources_and_capabilities(call: Any) -> None:
     assert set(answer.data_source_schemas) == {"forebay_work_pool"}
     assert answer.server_capabilities.get_provider_schema_optional
     assert answer.server_capabilities.plan_destroy
-    assert not answer.server_capabilities.move_resource_state
+    assert answer.server_capabilities.move_resource_state
 
 
 def test_metadata_names_what_the_schema_describes(call: Any) -> None:
