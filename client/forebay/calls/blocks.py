@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from forebay.calls import Call, call, segment
+from forebay.calls import KEY_HEADER, Call, call, segment
 from forebay.wire.blocks import (
     BlockDocument,
     BlockDocumentCreate,
@@ -36,9 +36,12 @@ def filter_schemas(type_id: UUID) -> Call[list[BlockSchema]]:
     return call("POST", "/block_schemas/filter", list[BlockSchema], body, is_repeatable=True)
 
 
-def create(body: BlockDocumentCreate) -> Call[BlockDocument]:
+def create(
+    body: BlockDocumentCreate, *, idempotency_key: str | None = None
+) -> Call[BlockDocument]:
     """Create a block. 409 when its type has one of that name."""
-    return call("POST", "/block_documents/", BlockDocument, body)
+    headers = {KEY_HEADER: idempotency_key} if idempotency_key else None
+    return call("POST", "/block_documents/", BlockDocument, body, headers=headers)
 
 
 def read(id: UUID, *, include_secrets: bool = False) -> Call[BlockDocument]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from forebay.calls import Call, call, segment
+from forebay.calls import KEY_HEADER, Call, call, segment
 from forebay.wire.concurrency_limits import (
     DEFAULT_LEASE_SECONDS,
     ConcurrencyLease,
@@ -18,9 +18,13 @@ from forebay.wire.concurrency_limits import (
 )
 
 
-def create(body: GlobalConcurrencyLimitCreate) -> Call[NewGlobalConcurrencyLimit]:
+def create(
+    body: GlobalConcurrencyLimitCreate, *, idempotency_key: str | None = None
+) -> Call[NewGlobalConcurrencyLimit]:
     """Create a limit. 409 when the name is taken."""
-    return call("POST", "/v2/concurrency_limits/", NewGlobalConcurrencyLimit, body)
+    headers = {KEY_HEADER: idempotency_key} if idempotency_key else None
+    path = "/v2/concurrency_limits/"
+    return call("POST", path, NewGlobalConcurrencyLimit, body, headers=headers)
 
 
 def read(id_or_name: UUID | str) -> Call[GlobalConcurrencyLimit]:
@@ -53,6 +57,7 @@ def take(
     *,
     lease_seconds: float = DEFAULT_LEASE_SECONDS,
     holder: ConcurrencyLeaseHolder | None = None,
+    idempotency_key: str | None = None,
 ) -> Call[ConcurrencyLease]:
     """Take slots of every limit named, or of none: 423 when one has too few."""
     body: dict[str, Any] = {
@@ -61,8 +66,9 @@ def take(
         "lease_duration": lease_seconds,
         "holder": holder.model_dump(mode="json") if holder else None,
     }
+    headers = {KEY_HEADER: idempotency_key} if idempotency_key else None
     path = "/v2/concurrency_limits/increment-with-lease"
-    return call("POST", path, ConcurrencyLease, body)
+    return call("POST", path, ConcurrencyLease, body, headers=headers)
 
 
 def renew(lease_id: UUID, lease_seconds: float = DEFAULT_LEASE_SECONDS) -> Call[None]:

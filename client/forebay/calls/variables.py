@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from forebay.calls import Call, call, segment
+from forebay.calls import KEY_HEADER, Call, call, segment
 from forebay.wire.variables import Variable, VariableCreate, VariableUpdate
 
 
-def create(body: VariableCreate) -> Call[Variable]:
+def create(body: VariableCreate, *, idempotency_key: str | None = None) -> Call[Variable]:
     """Create a variable. 409 when the name is taken."""
-    return call("POST", "/variables/", Variable, body)
+    headers = {KEY_HEADER: idempotency_key} if idempotency_key else None
+    return call("POST", "/variables/", Variable, body, headers=headers)
 
 
 def read(id: UUID) -> Call[Variable]:

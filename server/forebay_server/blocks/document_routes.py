@@ -18,6 +18,7 @@ from forebay_server.blocks.filters import (
 from forebay_server.blocks.tables import block_documents
 from forebay_server.blocks.vault import Vault
 from forebay_server.db.criteria import Condition
+from forebay_server.idempotency.keys import CREATES
 from forebay_server.protocol import PathName, Read, Route, Write, page_limit, page_offset
 
 router = APIRouter(tags=["Blocks"], route_class=Route)
@@ -56,7 +57,7 @@ class BlockQuery(BlockCriteria):
     offset: int | None = None
 
 
-@router.post("/block_documents/", status_code=201)
+@router.post("/block_documents/", status_code=201, dependencies=[CREATES])
 async def create_block(body: BlockDocumentCreate, db: Write, vault: Secrets) -> BlockDocument:
     """Create a block. The answer masks its secrets."""
     id = await documents.create(db, vault, body)

@@ -17,6 +17,7 @@ from forebay.wire.blocks import (
 from forebay_server.blocks import builtin, queries
 from forebay_server.blocks.filters import BlockSchemaFilter, BlockTypeFilter
 from forebay_server.blocks.tables import block_schemas, block_types
+from forebay_server.idempotency.keys import CREATES
 from forebay_server.protocol import PathName, Read, Route, Write, page_limit, page_offset
 
 router = APIRouter(tags=["Blocks"], route_class=Route)
@@ -39,7 +40,7 @@ class BlockSchemaQuery(BaseModel):
     offset: int | None = None
 
 
-@router.post("/block_types/", status_code=201)
+@router.post("/block_types/", status_code=201, dependencies=[CREATES])
 async def create_block_type(body: BlockTypeCreate, db: Write) -> BlockType:
     """Create a block type."""
     return BlockType.model_validate(await queries.create_type(db, body))
@@ -89,7 +90,12 @@ async def delete_block_type(id: UUID, db: Write) -> None:
     await queries.delete_type(db, id)
 
 
-@router.post("/block_schemas/", status_code=201, responses={200: {"model": BlockSchema}})
+@router.post(
+    "/block_schemas/",
+    status_code=201,
+    dependencies=[CREATES],
+    responses={200: {"model": BlockSchema}},
+)
 async def create_block_schema(
     body: BlockSchemaCreate, response: Response, db: Write
 ) -> BlockSchema:

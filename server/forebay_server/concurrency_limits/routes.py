@@ -95,7 +95,7 @@ async def filter_limits(db: Read, body: LimitQuery | None = None) -> list[Global
     return [queries.to_wire(row, at) for row in rows]
 
 
-@router.post("/increment", responses={423: {}})
+@router.post("/increment", dependencies=[CREATES], responses={423: {}})
 async def take_slots(body: SlotRequest, db: Write) -> list[MinimalConcurrencyLimit]:
     """Take slots of every limit named, or of none, until they are given back.
 
@@ -106,7 +106,7 @@ async def take_slots(body: SlotRequest, db: Write) -> list[MinimalConcurrencyLim
     return queries.to_minimal(taken.limits)
 
 
-@router.post("/increment-with-lease", responses={423: {}})
+@router.post("/increment-with-lease", dependencies=[CREATES], responses={423: {}})
 async def take_slots_with_lease(body: LeaseRequest, db: Write) -> ConcurrencyLease:
     """The same with a lease: when it is not renewed in time, its slots are free again."""
     hold = slots.Hold(body.lease_duration or DEFAULT_LEASE_SECONDS, body.holder)

@@ -166,6 +166,23 @@ async def test_an_ended_lease_is_gone_and_ending_it_again_is_no_error(
     assert await take(api, "l") == 200
 
 
+async def test_a_request_repeated_with_its_key_takes_its_slots_once(
+    api: httpx.AsyncClient,
+) -> None:
+    await a_limit(api, limit=5)
+    body = {"names": ["l"], "slots": 2}
+    headers = {"Idempotency-Key": "k"}
+
+    for path in ("increment", "increment-with-lease"):
+        answers = [
+            await api.post(f"{V2}/{path}", json=body, headers=headers | {"x-try": str(i)})
+            for i in range(3)
+        ]
+        assert len({answer.text for answer in answers}) == 1
+
+    assert await active_slots(api) == 4
+
+
 async def test_the_sweep_deletes_only_what_has_run_out(
     api: httpx.AsyncClient, database: Database
 ) -> None:
