@@ -7,7 +7,7 @@ UV := $(shell command -v uv 2>/dev/null)
 PROTOS_VENV := .venv-protos
 .DEFAULT_GOAL := help
 .PHONY: help setup peers demo dev test check fast acceptance format lint imports types protos protos-check \
-        docs docs-check migration lock lock-check bench clean
+        docs docs-check openapi openapi-check migration lock lock-check bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -72,7 +72,7 @@ fast: setup ## the tests that need no outside program
 acceptance: setup peers ## real Terraform against a real server and a real worker
 	@$(BIN)/pytest tests/acceptance
 
-check: lint imports types protos-check docs-check ## static checks
+check: lint imports types protos-check openapi-check docs-check ## static checks
 
 lint: setup ## format and lint, without changing anything
 	@$(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }
@@ -112,6 +112,12 @@ lock-check: ## fail when requirements.lock does not fit pyproject.toml
 
 clean: ## remove what the targets above made
 	rm -rf .venv .venv-protos .venv-prefect .dev .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+
+openapi: setup ## write protos/openapi.json from the server's routes
+	@$(BIN)/python -m forebay_server.openapi
+
+openapi-check: setup ## fail when protos/openapi.json is stale
+	@$(BIN)/python -m forebay_server.openapi --check
 
 docs: setup ## write the registry pages from the provider's declarations and examples
 	@$(BIN)/python -m forebay_provider.docs

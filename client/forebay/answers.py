@@ -7,7 +7,7 @@ import httpx2 as httpx
 from pydantic import ValidationError
 
 from forebay.calls import Call
-from forebay.errors import BY_STATUS, ApiError, FieldProblem, ForebayError, NotFound
+from forebay.errors import BY_STATUS, ApiError, Conflict, FieldProblem, ForebayError, NotFound
 
 T = TypeVar("T")
 
@@ -59,7 +59,10 @@ def api_error(status: int, content: bytes, api_url: str) -> ApiError:
             f"{api_url} refused the credentials ({message}). Set FOREBAY_API_KEY to a valid "
             "token; the first `forebay server start` writes one to its profiles file."
         )
-    return kind(str(message), status=status, problems=problems)
+    refusal = kind(str(message), status=status, problems=problems)
+    if isinstance(refusal, Conflict) and isinstance(body.get("existing_id"), str):
+        refusal.existing_id = body["existing_id"]
+    return refusal
 
 
 def _problems(detail: object) -> tuple[FieldProblem, ...]:

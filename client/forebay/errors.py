@@ -54,6 +54,7 @@ class Conflict(ApiError):
     """The name is taken, or the object is in use."""
 
     status = 409
+    existing_id: str | None = None  # of the object that has the name, where the API tells it
 
 
 class Invalid(ApiError):

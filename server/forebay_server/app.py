@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import APIRouter, Depends, FastAPI
 
@@ -27,7 +28,9 @@ from forebay_server.flows import routes as flows
 from forebay_server.gate import Gate
 from forebay_server.health import routes as health
 from forebay_server.logs import routes as logs
+from forebay_server.openapi import describe
 from forebay_server.protocol import install_error_handlers
+from forebay_server.refusals import ERRORS
 from forebay_server.services.expiry import EXPIRY
 from forebay_server.services.foreman import FOREMAN
 from forebay_server.services.late_runs import LATE_RUNS
@@ -88,8 +91,9 @@ def create_app(settings: ServerSettings) -> FastAPI:
     )
     install_error_handlers(app)
     app.add_middleware(Gate, hosts=settings.own_hosts)
-    app.include_router(health.public, prefix="/api")
-    api = APIRouter(prefix="/api", dependencies=[Depends(authenticated)])
+    app.openapi = partial(describe, app)  # type: ignore[method-assign]
+    app.include_router(health.public, prefix="/api", responses=ERRORS)
+    api = APIRouter(prefix="/api", dependencies=[Depends(authenticated)], responses=ERRORS)
     for router in (
         health.router,
         work_pools.router,

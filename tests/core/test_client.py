@@ -163,6 +163,16 @@ def test_error_has_the_class_of_its_status_and_the_servers_words(
     assert caught.value.status == status
 
 
+def test_conflict_names_the_object_that_has_the_name(send: Send, scripted: Any) -> None:
+    body = {"detail": "The name is taken.", "existing_id": "an id"}
+    scripted.says(409, json.dumps(body))
+
+    with pytest.raises(Conflict) as caught:
+        send(scripted.api_url, CREATE)
+
+    assert caught.value.existing_id == "an id"
+
+
 def test_refused_body_names_its_fields(send: Send, scripted: Any) -> None:
     problems = [
         {"loc": ["body", "priority"], "msg": "must be positive"},

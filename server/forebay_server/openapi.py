@@ -1,0 +1,80 @@
+"""The API's description, and the file in which it is kept."""
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from forebay_server.refusals import ERRORS
+
+PUBLIC = ("/api/health", "/api/ready")  # what needs no credentials
+FILE = Path("protos/openapi.json")
+
+DESCRIPTION = """\
+Work pools, queues, deployments and runs, in the shapes of Prefect 3.8.4.
+
+What that API does not have is an extension of Forebay, and is described where it stands: the \
+header `Idempotency-Key` on what creates, `X-Forebay-Worker` and `X-Forebay-Claim` on what workers \
+call, and the keys `code`, `request_id` and `existing_id` of error answers.
+"""
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document of `app`."""
+    document = get_openapi(
+        title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes
+    )
+    document["components"]["securitySchemes"] = {
+        "token": {"type": "http", "scheme": "bearer", "description": "A token."},
+        "password": {
+            "type": "http",
+            "scheme": "basic",
+            "description": "The server's auth string, or any name with a token as password.",
+        },
+    }
+    _share_errors(document)
+    document["security"] = [{"token": []}, {"password": []}]
+    for path in PUBLIC:
+        for operation in document["paths"][path].values():
+            operation["security"] = []
+    return document
+
+
+def _share_errors(document: dict[str, Any]) -> None:
+    """Write the answers that every operation may give once, and refer to them."""
+    shared: dict[str, Any] = {}
+    document["components"]["responses"] = shared
+    for path in document["paths"].values():
+        for operation in path.values():
+            for status in map(str, ERRORS):
+                answer = operation["responses"].get(status)
+                if answer == shared.setdefault(status, answer):
+                    operation["responses"][status] = {"$ref": f"#/components/responses/{status}"}
+
+
+def text() -> str:
+    """The document of this code as it is kept in the file: the same for the same code."""
+    from forebay_server.app import create_app
+    from forebay_server.settings import ServerSettings
+
+    with tempfile.TemporaryDirectory() as home:  # nothing is opened in it
+        document = create_app(ServerSettings(home=Path(home))).openapi()
+    return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def main(arguments: list[str]) -> int:
+    """Write the file, or with `--check` tell whether it is current."""
+    if "--check" not in arguments:
+        FILE.write_text(text(), "utf-8")
+    elif not FILE.exists() or FILE.read_text("utf-8") != text():
+        sys.stderr.write(f"{FILE} is stale; run: make openapi\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
