@@ -18,6 +18,8 @@ from forebay_server.concurrency_limits import routes as concurrency_limits
 from forebay_server.concurrency_limits import tag_routes as tag_limits
 from forebay_server.db.engine import Database
 from forebay_server.deployments import routes as deployments
+from forebay_server.dispatch import routes as dispatch
+from forebay_server.dispatch.waiting import WaitingRoom
 from forebay_server.events import routes as events
 from forebay_server.events.queries import STORED
 from forebay_server.events.recorder import Recorder
@@ -53,6 +55,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     """The API over the database of `settings`, which must have been migrated."""
     database = Database(settings.effective_database_url, synchronous=settings.sqlite_synchronous)
     recorder = Recorder(database)
+    waiting_room = WaitingRoom(database.broker)
     kept = retention(days=settings.events_kept_days, most=settings.events_kept_most)
 
     @asynccontextmanager
@@ -61,7 +64,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
             asyncio.create_task(run_forever(service, database), name=service.name)
             for service in ((*SERVICES, kept) if settings.run_services else ())
         ]
-        async with recorder.running():
+        async with recorder.running(), waiting_room.open(app.state.stopping):
             yield
         for task in tasks:
             task.cancel()
@@ -81,6 +84,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     given_key = settings.secret_key.get_secret_value() if settings.secret_key else None
     app.state.vault = Vault(settings.home, given_key, table="block_document")
     app.state.recorder = recorder
+    app.state.waiting_room = waiting_room
     app.state.stopping = asyncio.Event()  # set when the process has been told to end
     app.state.event_stream = Stream(database, (STORED, STATES))
     secret = settings.api_auth_string
@@ -99,6 +103,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
         work_pools.router,
         work_queues.router,
         workers.router,
+        dispatch.router,
         flows.router,
         deployments.router,
         flow_runs.router,

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import random
 import unicodedata
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -19,6 +18,7 @@ from starlette.exceptions import HTTPException
 
 from forebay.wire.base import Page
 from forebay_server.db.engine import Transaction
+from forebay_server.db.retries import MAX_TRIES, RETRIED_SQLSTATES, pause_seconds, sqlstate
 from forebay_server.errors import Invalid, ServerError, StorageFull
 from forebay_server.idempotency.keys import Handler, answer_once, idempotency_key
 from forebay_server.json_body import decode
@@ -28,8 +28,6 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 MAX_PAGE = 200
-MAX_TRIES = 5  # of a request whose transaction lost against another
-RETRIED_SQLSTATES = frozenset({"40001", "40P01", "55P03"})  # serialisation, deadlock, lock timeout
 
 
 async def writing(request: Request) -> AsyncIterator[Transaction]:
@@ -99,7 +97,7 @@ class Route(APIRoute):
                 except DBAPIError as error:
                     if attempt == MAX_TRIES or sqlstate(error) not in RETRIED_SQLSTATES:
                         raise
-                await asyncio.sleep(random.uniform(0, 0.02 * 2**attempt))
+                await asyncio.sleep(pause_seconds(attempt))
             raise AssertionError("the last try returns or raises")
 
         return answer
@@ -118,11 +116,6 @@ def _ended(handle: Handler) -> Handler:
             return await handle(request)
 
     return handle_and_end
-
-
-def sqlstate(error: DBAPIError) -> str | None:
-    """PostgreSQL's five-character code, where the driver tells it."""
-    return getattr(error.orig, "sqlstate", None)
 
 
 def page_limit(limit: int | None) -> int:

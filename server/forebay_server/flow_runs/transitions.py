@@ -80,11 +80,13 @@ async def propose(
     proposer: Proposer,
     *,
     worker_name: str | None = None,
+    lease: float | None = None,
     is_forced: bool = False,
 ) -> Outcome:
     """Decide about `proposed` and write what was decided, with claim and history.
 
-    `worker_name` is whose heartbeats will renew a claim that is taken now. Raises `NotFound`.
+    `worker_name` is whose heartbeats will renew a claim that is taken now; its lease in seconds
+    follows from their interval unless given. Raises `NotFound`.
     """
     await _lock(db, run_id, proposed)
     found = await db.execute(
@@ -104,7 +106,8 @@ async def propose(
         state = new_state(run_id, decision.state, at, previous=facts.run.state.timestamp)
         if decision.slot is ClaimChange.TAKE and limit is not None:
             await deployment_slots.take(db, limit, row, state)
-        epoch = await _write(db, row, facts, decision, state, worker_name)
+        lease = lease or lease_seconds(row.heartbeat_interval_seconds)
+        epoch = await _write(db, row, facts, decision, state, worker_name, lease)
         is_written = True
     is_accepted = isinstance(decision, Accept)
     return Outcome(_verdict(decision, state), is_written, epoch if is_accepted else None)
@@ -270,6 +273,7 @@ async def _write(
     decision: Accept | Reject,
     state: State,
     worker_name: str | None,
+    lease: float,
 ) -> int | None:
     """Write `state` with its claim and its line of history; the epoch of the live claim."""
     columns = state_columns(row, state)
@@ -282,8 +286,7 @@ async def _write(
         columns["epoch"] = epoch
         if state.type is StateType.PENDING:
             columns["infrastructure_pid"] = None  # what an earlier claim started is not its own
-        lease = lease_seconds(row.heartbeat_interval_seconds)
-        claim = claim_values(row, state, facts, worker_name=worker_name, lease_seconds=lease)
+        claim = claim_values(row, state, facts, worker_name=worker_name, lease=lease)
         statements.append(insert(claims).values(claim))
         _tell_if_exceeded(facts, row)
     elif decision.claim is ClaimChange.RELEASE:
@@ -305,7 +308,7 @@ async def _write(
 
 
 def claim_values(
-    row: Row[Any], state: State, facts: Facts, *, worker_name: str | None, lease_seconds: float
+    row: Row[Any], state: State, facts: Facts, *, worker_name: str | None, lease: float
 ) -> dict[str, Any]:
     """The claim that entering `state` takes, as a row; `row` names the run's pool and queue."""
     return {
@@ -318,8 +321,8 @@ def claim_values(
         "epoch": row.epoch + 1,
         "holder": facts.proposer.holder,
         "worker_name": worker_name,
-        "lease_seconds": lease_seconds,
-        "expires_at": facts.now + timedelta(seconds=lease_seconds),
+        "lease_seconds": lease,
+        "expires_at": facts.now + timedelta(seconds=lease),
     }
 
 

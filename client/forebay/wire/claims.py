@@ -1,0 +1,85 @@
+"""Claiming runs in advance of any poll, on the wire. Forebay's own; the original has nothing like it."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import Field
+
+from forebay.wire.base import Action, Name, Timestamp, Wire
+from forebay.wire.flow_runs import FlowRun
+
+MAX_CLAIMED = 100  # runs of one request
+MAX_WAIT_SECONDS = 60.0
+MAX_PREFETCH_SECONDS = 60.0
+MIN_LEASE_SECONDS = 20.0
+MAX_LEASE_SECONDS = 900.0  # three of the longest intervals between heartbeats
+
+
+class ClaimRequest(Action):
+    """Which runs a worker wants to hold from now on."""
+
+    worker_name: Name = Field(description="Worker whose heartbeats renew the claims.")
+    limit: Annotated[int, Field(ge=1, le=MAX_CLAIMED)] = Field(description="Most runs to claim.")
+    work_queue_names: list[Name] | None = Field(
+        default=None, max_length=200, description="Only these queues; null means all."
+    )
+    attempt: UUID | None = Field(
+        default=None,
+        description="Sent again with the same request after a lost answer, it gives the same "
+        "claims instead of further ones.",
+    )
+    wait_seconds: Annotated[float, Field(ge=0, le=MAX_WAIT_SECONDS)] = Field(
+        default=0.0, description="How long the answer may be held until there is a run."
+    )
+    prefetch_seconds: Annotated[float, Field(ge=0, le=MAX_PREFETCH_SECONDS)] = Field(
+        default=0.0, description="How long before their time runs may be claimed."
+    )
+    lease_seconds: Annotated[float, Field(ge=MIN_LEASE_SECONDS, le=MAX_LEASE_SECONDS)] | None = (
+        Field(
+            default=None,
+            description="Until the worker's first heartbeat; null follows from its interval.",
+        )
+    )
+    known_pool: Timestamp | None = Field(
+        default=None,
+        description="`updated` of the pool as the caller knows it; the pool is left out of the "
+        "answer when it has not changed since.",
+    )
+
+
+class ClaimedDeployment(Wire):
+    """What of a run's deployment is needed to start the run."""
+
+    id: UUID
+    name: str
+    job_variables: dict[str, Any] = Field(default_factory=dict)
+    path: str | None = None
+    entrypoint: str | None = None
+    pull_steps: list[dict[str, Any]] | None = None
+
+
+class ClaimedRun(Wire):
+    """A run that the caller holds; it is PENDING."""
+
+    flow_run: FlowRun
+    claim: str = Field(description="Value of the header `X-Forebay-Claim` for this run.")
+    deployment: ClaimedDeployment | None = None
+
+
+class ClaimedPool(Wire):
+    """What of a pool is needed to start its runs."""
+
+    id: UUID
+    updated: Timestamp
+    name: str
+    type: str
+    base_job_template: dict[str, Any] = Field(default_factory=dict)
+
+
+class Claims(Wire):
+    """Runs in the order in which they should start; none when the wait was over before."""
+
+    work_pool: ClaimedPool | None = Field(
+        default=None, description="Null without runs, and when the caller knows it already."
+    )
+    runs: list[ClaimedRun] = Field(default_factory=list)

@@ -1,0 +1,68 @@
+"""Writes many rows of several tables together. Knows no table.
+
+PostgreSQL takes them in one journey, as JSON, so that the statement is the same for any number
+of rows and is compiled once. SQLite is in this process and takes them table by table.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Table, bindparam, column, func, insert, select, update
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.sql.dml import Update
+
+from forebay_server.db.engine import Transaction
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of a table, all with the same columns."""
+
+    table: Table
+    rows: Sequence[Mapping[str, Any]]
+
+
+async def insert_and_update(db: Transaction, new: Sequence[Rows], changed: Rows) -> None:
+    """Insert the `new` rows and change others, found by their `id`."""
+    if db.dialect == "sqlite":
+        for part in new:
+            await db.execute(insert(part.table), [dict(row) for row in part.rows])
+        is_meant = changed.table.c.id == bindparam("id_")
+        changes = [{"id_" if k == "id" else k: v for k, v in r.items()} for r in changed.rows]
+        await db.execute(update(changed.table).where(is_meant), changes)
+        return
+    shapes = tuple((part.table, tuple(part.rows[0])) for part in new)
+    statement = _statement(shapes, changed.table, tuple(changed.rows[0]))
+    given = {f"rows_{number}": _as_json(part) for number, part in enumerate(new)}
+    await db.execute(statement, {**given, "changed": _as_json(changed)})
+
+
+def _as_json(part: Rows) -> list[dict[str, Any]]:
+    # The driver has a kind of UUID of its own, which the JSON encoder does not know.
+    return [
+        {name: str(value) if isinstance(value, UUID) else value for name, value in row.items()}
+        for row in part.rows
+    ]
+
+
+@lru_cache(maxsize=100)
+def _statement(
+    new: tuple[tuple[Table, tuple[str, ...]], ...], changed: Table, names: tuple[str, ...]
+) -> Update:
+    inserts = []
+    for number, (table, columns) in enumerate(new):
+        given = _given(table, columns, f"rows_{number}")
+        rows = select(*(given.c[name] for name in columns))
+        inserts.append(insert(table).from_select(list(columns), rows).cte(f"new_{number}"))
+    given = _given(changed, names, "changed")
+    values = {name: given.c[name] for name in names if name != "id"}
+    return update(changed).where(changed.c.id == given.c.id).values(values).add_cte(*inserts)
+
+
+def _given(table: Table, names: Sequence[str], parameter: str) -> Any:
+    columns = [column(name, table.c[name].type) for name in names]
+    records = func.jsonb_to_recordset(bindparam(parameter, type_=JSONB))
+    return records.table_valued(*columns, name=parameter).render_derived(with_types=True)

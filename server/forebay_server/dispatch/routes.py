@@ -1,0 +1,91 @@
+"""HTTP of claims: parse, wait, call, return. No connection to the database is held by a wait."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from uuid import uuid4
+
+from fastapi import APIRouter, BackgroundTasks, Request
+
+from forebay.wire.claims import ClaimRequest, Claims
+from forebay_server.access.authentication import Principal
+from forebay_server.db import retries
+from forebay_server.db.engine import Database, Transaction
+from forebay_server.dispatch import claiming
+from forebay_server.dispatch.claiming import Holder, Outcome
+from forebay_server.dispatch.queries import Asked
+from forebay_server.dispatch.waiting import Patience, WaitingRoom
+from forebay_server.flow_runs import polling
+from forebay_server.flow_runs.facts import Proposer
+from forebay_server.protocol import PathName, Route
+
+router = APIRouter(tags=["Dispatch"], route_class=Route)
+
+
+@router.post("/work_pools/{name}/claim")
+async def claim_runs(
+    name: PathName, body: ClaimRequest, request: Request, background: BackgroundTasks
+) -> Claims:
+    """Claim the next runs of a pool, by queue priority and time, and learn all that starts them.
+
+    With `wait_seconds` the answer is held until there is a run. A Forebay extension: the limits
+    of pool and queues hold as for a proposed PENDING, and the claims are renewed by the
+    worker's heartbeats.
+    """
+    principal: Principal = request.state.principal
+    database: Database = request.app.state.database
+    room: WaitingRoom = request.app.state.waiting_room
+    proposer = Proposer(f"{principal.name}/{body.worker_name}", is_worker=True)
+    holder = Holder(proposer, body.worker_name, body.lease_seconds, body.known_pool)
+    asked = Asked(
+        pool_name=name,
+        queue_names=tuple(body.work_queue_names or ()),
+        limit=body.limit,
+        worker_name=body.worker_name,
+        holder=proposer.holder,
+        attempt=body.attempt or uuid4(),
+        prefetch=timedelta(seconds=body.prefetch_seconds),
+    )
+    patience = Patience(
+        body.wait_seconds,
+        sees_all=not asked.queue_names,
+        prefetch_seconds=body.prefetch_seconds,
+    )
+
+    async def claim(db: Transaction) -> Outcome:
+        return await claiming.claim(db, asked, holder)
+
+    async def look() -> Outcome:
+        outcome = await retries.write(database, claim)
+        if outcome.unmarked_queue_ids and not outcome.runs:
+            await polling.mark_polled(database, outcome.unmarked_queue_ids)
+        return outcome
+
+    async with _ended_when_gone(request, patience):
+        found = None
+        if not patience.is_over:
+            found = await room.hold(look, patience, (proposer.holder, name, asked.attempt))
+    if found is None:
+        return Claims()
+    if found.unmarked_queue_ids and found.runs:
+        background.add_task(polling.mark_polled, database, found.unmarked_queue_ids)
+    return Claims(work_pool=found.pool, runs=found.runs)
+
+
+@asynccontextmanager
+async def _ended_when_gone(request: Request, patience: Patience) -> AsyncIterator[None]:
+    """End the wait when the client hangs up: what is claimed for nobody must run out first."""
+
+    async def watch() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            continue
+        patience.end()
+
+    if await request.is_disconnected():
+        patience.end()
+    task = asyncio.create_task(watch())
+    try:
+        yield
+    finally:
+        task.cancel()

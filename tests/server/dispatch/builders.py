@@ -1,0 +1,41 @@
+"""Requests for runs, and looks at what the database did for them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx2 as httpx
+from sqlalchemy import event
+
+from forebay_server.db.engine import Database
+
+
+async def claim(
+    api: httpx.AsyncClient, *, pool: str = "p", worker: str = "w1", limit: int = 10, **body: Any
+) -> httpx.Response:
+    """Ask for runs; the answer as it came."""
+    body = {"worker_name": worker, "limit": limit, **body}
+    return await api.post(f"/work_pools/{pool}/claim", json=body, timeout=60)
+
+
+def names(answer: httpx.Response) -> list[str]:
+    """Names of the runs of an answer, in its order."""
+    assert answer.status_code == 200, answer.text
+    return [run["flow_run"]["name"] for run in answer.json()["runs"]]
+
+
+@contextmanager
+def counted(database: Database) -> Iterator[list[str]]:
+    """The statements that the server runs during the block."""
+    statements: list[str] = []
+
+    def note(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if not statement.startswith("BEGIN"):
+            statements.append(statement)
+
+    engines = {engine.sync_engine for engine in (database.engine, database._reader)}
+    for engine in engines:
+        event.listen(engine, "before_cursor_execute", note)
+    yield statements
+    for engine in engines:
+        event.remove(engine, "before_cursor_execute", note)
