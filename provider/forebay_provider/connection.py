@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from forebay.errors import ForebayError, Interrupted
 from forebay.settings import ClientSettings
+from forebay_provider.reads import BulkReads
 
 if TYPE_CHECKING:
     from forebay.calls import Call
@@ -38,8 +39,7 @@ class Connection:
     ) -> None:
         self.unknown = unknown  # the argument that is not decided yet, if one is
         self.plan_checks: PlanChecks = settings.plan_checks if settings else "off"
-        self.reads_in_bulk = settings is not None and settings.reads_in_bulk
-        self.has_written = False  # whether changes have begun, so that what was read may be old
+        self._reads = BulkReads(self._send) if settings and settings.reads_in_bulk else None
         self._settings = settings
         self._user_agent = user_agent
         self._client: Client | None = None
@@ -52,6 +52,14 @@ class Connection:
 
     def send(self, call: "Call[T]") -> T:
         """The call's answer. Raises `ForebayError`."""
+        reads = self._reads
+        return reads.read(call) if reads is not None and call.method == "GET" else self._send(call)
+
+    def begin_changes(self) -> None:
+        """From now on answer every read anew: what was read in bulk may be old."""
+        self._reads = None
+
+    def _send(self, call: "Call[T]") -> T:
         with self._slots:
             client = self._open()
             answer: Future[T] = Future()

@@ -234,7 +234,9 @@ class Servicer:
         """The object after the change, in the form it was planned in."""
         model = resource.model
         verb = "delete" if planned is None else "create" if prior is None else "update"
-        handler = resource(self._connected())
+        connection = self._connected()
+        connection.begin_changes()
+        handler = resource(connection)
         with explained(f"Could not {verb} {request.type_name}", model):
             state: Any = None if prior is None else from_values(model, prior)
             if planned is None:

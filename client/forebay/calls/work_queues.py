@@ -44,3 +44,9 @@ def filter(
     body = {"work_queues": criteria, "limit": limit, "offset": offset}
     path = f"/work_pools/{segment(pool)}/queues/filter"
     return call("POST", path, list[WorkQueue], body, is_repeatable=True)
+
+
+def filter_all(*, limit: int | None = None, offset: int = 0) -> Call[list[WorkQueue]]:
+    """The queues of all pools; at most 200 a page."""
+    body = {"limit": limit, "offset": offset}
+    return call("POST", "/work_queues/filter", list[WorkQueue], body, is_repeatable=True)
