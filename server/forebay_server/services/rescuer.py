@@ -15,6 +15,7 @@ logger = logging.getLogger(__name__)
 EVERY_SECONDS = 5.0
 MOST_AT_ONCE = 200  # the rest waits for the next sweep
 GREATEST_JUMP_SECONDS = 5.0
+GREATEST_PAUSE_SECONDS = 10.0  # between sweeps; half a lease of Forebay's own workers
 
 
 class Rescuer:
@@ -49,8 +50,8 @@ class Rescuer:
     async def _trusts_clock(self, database: Database) -> bool:
         """Whether leases can be judged; if not, every one of them begins anew.
 
-        They cannot after a jump of the clock, and not at the first sweep: while the server was
-        away no worker could renew anything.
+        They cannot after a jump of the clock, nor at the first sweep or after a long pause: while
+        the server or its database was away no worker could renew anything.
         """
         async with database.read() as db:
             at = await db.now()
@@ -58,10 +59,11 @@ class Rescuer:
         last, self._swept_at = self._swept_at, at
         last_monotonic, self._swept_at_monotonic = self._swept_at_monotonic, monotonic
         if last is not None:
-            jump = (at - last).total_seconds() - (monotonic - last_monotonic)
-            if abs(jump) <= GREATEST_JUMP_SECONDS:
+            pause = monotonic - last_monotonic
+            jump = (at - last).total_seconds() - pause
+            if abs(jump) <= GREATEST_JUMP_SECONDS and pause <= GREATEST_PAUSE_SECONDS:
                 return True
-            logger.warning("the clock jumped", extra={"seconds": jump})
+            logger.warning("leases begin anew", extra={"jump": jump, "pause": pause})
         async with database.write() as db:
             await claim_queries.extend_all(db)
         return False

@@ -267,6 +267,24 @@ async def test_nothing_expires_when_the_clock_jumps(
     assert (await read(api, run))["state_type"] == "RUNNING"
 
 
+async def test_nothing_expires_while_the_server_or_its_database_was_away(
+    api: httpx.AsyncClient, database: Database
+) -> None:
+    place = await a_place(database)
+    run = await a_running_run(api, database, place)
+    rescuer = Rescuer()
+    await rescuer.tick(database)
+    await expire(database, 15)
+    assert rescuer._swept_at is not None
+    rescuer._swept_at -= timedelta(seconds=30)  # what a pause looks like, to both clocks
+    rescuer._swept_at_monotonic -= 30
+
+    await rescuer.tick(database)
+    await rescuer.tick(database)
+
+    assert (await read(api, run))["state_type"] == "RUNNING"
+
+
 async def test_a_run_that_nobody_took_is_late_and_still_offered(
     api: httpx.AsyncClient, database: Database
 ) -> None:
