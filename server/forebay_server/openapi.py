@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
 
 from forebay_server.refusals import ERRORS
 
@@ -36,7 +37,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
             "description": "The server's auth string, or any name with a token as password.",
         },
     }
-    _share_errors(document)
+    _add_errors(document)
     document["security"] = [{"token": []}, {"password": []}]
     for path in PUBLIC:
         for operation in document["paths"][path].values():
@@ -44,16 +45,29 @@ def describe(app: FastAPI) -> dict[str, Any]:
     return document
 
 
-def _share_errors(document: dict[str, Any]) -> None:
-    """Write the answers that every operation may give once, and refer to them."""
-    shared: dict[str, Any] = {}
-    document["components"]["responses"] = shared
+def _add_errors(document: dict[str, Any]) -> None:
+    """Tell of the answers that every operation may give, once, and refer to them.
+
+    Declared on the routes they would cost a third of the server's start, for nobody.
+    """
+    models = [(answer["model"], "serialization") for answer in ERRORS.values()]
+    inputs, definitions = models_json_schema(models, ref_template="#/components/schemas/{model}")
+    document["components"]["schemas"] |= definitions["$defs"]
+    document["components"]["responses"] = {
+        str(status): {
+            "description": answer["description"],
+            "content": {
+                "application/json": {"schema": inputs[(answer["model"], "serialization")]}
+            },
+        }
+        for status, answer in ERRORS.items()
+    }
     for path in document["paths"].values():
         for operation in path.values():
             for status in map(str, ERRORS):
-                answer = operation["responses"].get(status)
-                if answer == shared.setdefault(status, answer):
-                    operation["responses"][status] = {"$ref": f"#/components/responses/{status}"}
+                reference = {"$ref": f"#/components/responses/{status}"}
+                if status == "422" or status not in operation["responses"]:
+                    operation["responses"][status] = reference
 
 
 def text() -> str:

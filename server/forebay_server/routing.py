@@ -1,0 +1,64 @@
+"""Which routes there are, in which order they are tried, and what guards them."""
+
+from functools import cache
+
+from fastapi import APIRouter, Depends
+from starlette.routing import BaseRoute
+
+from forebay_server.access.authentication import authenticated
+from forebay_server.blocks import document_routes as block_documents
+from forebay_server.blocks import routes as blocks
+from forebay_server.collections import routes as collections
+from forebay_server.compatibility import routes as compatibility
+from forebay_server.concurrency_limits import routes as concurrency_limits
+from forebay_server.concurrency_limits import tag_routes as tag_limits
+from forebay_server.deployments import routes as deployments
+from forebay_server.dispatch import routes as dispatch
+from forebay_server.events import routes as events
+from forebay_server.flow_run_inputs import routes as flow_run_inputs
+from forebay_server.flow_runs import poll_routes as polls
+from forebay_server.flow_runs import routes as flow_runs
+from forebay_server.flows import routes as flows
+from forebay_server.health import routes as health
+from forebay_server.logs import routes as logs
+from forebay_server.slots import routes as slots
+from forebay_server.variables import routes as variables
+from forebay_server.work_pools import routes as work_pools
+from forebay_server.work_queues import routes as work_queues
+from forebay_server.workers import routes as workers
+
+
+@cache
+def routes() -> list[BaseRoute]:
+    """All routes below `/api`; made once a process, for making them costs as much as a start."""
+    root = APIRouter()
+    root.include_router(health.public, prefix="/api")
+    api = APIRouter(prefix="/api", dependencies=[Depends(authenticated)])
+    for router in (
+        # Routes are tried in order, so those that workers call all the time come first.
+        polls.router,
+        flow_runs.router,
+        workers.router,
+        dispatch.router,
+        logs.router,
+        health.router,
+        work_pools.router,
+        work_queues.router,
+        flows.router,
+        deployments.router,
+        events.router,
+        concurrency_limits.router,
+        tag_limits.router,
+        variables.router,
+        blocks.router,
+        block_documents.router,
+        flow_run_inputs.router,
+        slots.router,
+        collections.router,
+        compatibility.router,
+    ):
+        api.include_router(router)
+    root.include_router(api)
+    for streams in (events.streams, logs.streams):
+        root.include_router(streams, prefix="/api")
+    return root.routes
