@@ -198,11 +198,18 @@ async def _integrity_error(request: Request, error: Exception) -> Response:
 
 
 DISK_FULL = "53100"  # PostgreSQL's codes; those of a class begin alike
+TOO_COMPLEX = "54"
+TOO_COMPLEX_WORDS = (  # of SQLite twice, and of asyncpg
+    "expression tree is too large",
+    "too many sql variables",
+    "number of query arguments cannot exceed",
+)
 PASSING_CLASSES = frozenset({"08", "53", "57"})  # connection, resources, shutdown
 
 
 async def _database_error(request: Request, error: Exception) -> Response:
-    text = str(error).lower()
+    # The driver's words alone: those of SQLAlchemy repeat the statement and what it was given.
+    text = str(error.orig if isinstance(error, DBAPIError) else error).lower()
     code = (sqlstate(error) or "") if isinstance(error, DBAPIError) else ""
     is_full = isinstance(error, OperationalError) and ("full" in text or "readonly" in text)
     if is_full or code == DISK_FULL:
@@ -210,6 +217,9 @@ async def _database_error(request: Request, error: Exception) -> Response:
         return await _server_error(request, full)
     if code[:2] == "22":
         body = {"detail": "A value cannot be stored: it is out of range.", "code": "invalid"}
+        return _answer(request, 422, body)
+    if code[:2] == TOO_COMPLEX or any(words in text for words in TOO_COMPLEX_WORDS):
+        body = {"detail": "The request has more criteria than can be searched.", "code": "invalid"}
         return _answer(request, 422, body)
     is_passing = isinstance(error, PoolTimeout | OSError) or (
         isinstance(error, DBAPIError)

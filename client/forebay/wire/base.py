@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 T = TypeVar("T")
 
@@ -90,6 +90,12 @@ def check_json(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
+def _no_boolean(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("a boolean is not an integer")
+    return value
+
+
 def _to_utc(value: datetime) -> datetime:
     # Naive times are UTC (compat: stock clients send them in filters and logs).
     if value.tzinfo is None:
@@ -113,8 +119,9 @@ Timestamp = Annotated[
     AfterValidator(_to_utc),
     PlainSerializer(format_time, return_type=str, when_used="json"),
 ]
-Limit = Annotated[int, Field(ge=0, le=MAX_INT)]  # how much at once; 0 means none
-Priority = Annotated[int, Field(ge=1, le=MAX_INT)]  # 1 is served first
+Integer = Annotated[int, BeforeValidator(_no_boolean)]  # texts of digits are (compat)
+Limit = Annotated[Integer, Field(ge=0, le=MAX_INT)]  # how much at once; 0 means none
+Priority = Annotated[Integer, Field(ge=1, le=MAX_INT)]  # 1 is served first
 
 
 class Object(Wire):

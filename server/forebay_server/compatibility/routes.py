@@ -30,7 +30,7 @@ async def read_related_automations(resource: str) -> list[None]:
     return []
 
 
-@router.delete("/automations/owned-by/{resource}", status_code=202)
+@router.delete("/automations/owned-by/{resource}", status_code=202, response_class=Response)
 async def delete_owned_automations(resource: str) -> Response:
     """Delete the automations that belong to a resource: none."""
     return Response(status_code=202)

@@ -37,7 +37,7 @@ class FilterFrame(BaseModel):
     filter: LogFilter
 
 
-@router.post("/", status_code=201, dependencies=[CREATES])
+@router.post("/", status_code=201, dependencies=[CREATES], response_class=Response)
 async def create_logs(lines: Lines, db: Write) -> Response:
     """Store lines; the runs that they name need not exist."""
     await queries.create(db, lines)
