@@ -22,7 +22,7 @@ LOOKING = "only a worker's poll tells that a queue is served; looking changes no
 
 # Exchange (its number in the file, from 0) → the status here, and why it is not the recorded one.
 OTHER_STATUS: dict[str, dict[int, tuple[int, str]]] = {
-    "commands": {64: (404, "the poll of one queue by its id, for agents, is not served")},
+    "commands": {},
     "probes": {
         18: (422, "a name has at most 255 characters"),
         29: (422, "defaults are checked on update as on creation"),

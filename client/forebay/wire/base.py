@@ -37,6 +37,12 @@ class Page(Wire, Generic[T]):
     page: int
 
 
+class Deleted(Wire):
+    """The answer to deleting several objects: those that are gone."""
+
+    deleted: list[UUID]
+
+
 def check_name(value: str) -> str:
     """`value` in NFC, when it can be the name of an object and one segment of a URL.
 

@@ -17,7 +17,7 @@ from forebay.wire.base import (
     Wire,
     check_json,
 )
-from forebay.wire.states import State, StateCreate, StateType
+from forebay.wire.states import State, StateCreate, StateType, Verdict
 
 Labels = Annotated[dict[str, bool | int | float | str], AfterValidator(check_json)]
 
@@ -149,3 +149,15 @@ class ScheduledFlowRun(Wire):
     work_pool_id: UUID
     work_queue_id: UUID
     flow_run: FlowRun
+
+
+class FlowRunVerdict(Verdict):
+    """What was decided about one run of several."""
+
+    flow_run_id: UUID
+
+
+class FlowRunVerdicts(Wire):
+    """The answer to a state proposed for several runs."""
+
+    results: list[FlowRunVerdict]

@@ -13,7 +13,8 @@ from forebay_server.db.engine import Transaction
 from forebay_server.deployments import limits, queries, rules, scheduled_runs, schedules
 from forebay_server.deployments.schedules import AnySchedule
 from forebay_server.deployments.tables import DeploymentRow
-from forebay_server.errors import Conflict, Invalid
+from forebay_server.errors import BadRequest, Conflict, Invalid
+from forebay_server.variables.hydration import BadReference, hydrate
 from forebay_server.work_pools import queries as pools
 from forebay_server.work_queues import queries as queues
 
@@ -40,7 +41,7 @@ async def upsert(db: Transaction, body: DeploymentCreate) -> tuple[Row[Any], boo
     rules.check_parameter_schema(body.parameter_openapi_schema)
     # Only callers that ask for it: Prefect 3.8.4 looks at what was sent.
     if "enforce_parameter_schema" in body.model_fields_set and body.enforce_parameter_schema:
-        rules.check_default_parameters(body.parameters, body.parameter_openapi_schema)
+        await _check_parameters(db, body.parameters, body.parameter_openapi_schema)
     queue = await _find_queue(db, body, AGENT_POOL)
     existing = await queries.find_in_flow(db, body.flow_id, body.name)
     template = await _template(db, body, existing)
@@ -77,7 +78,7 @@ async def update(db: Transaction, id: UUID, body: DeploymentUpdate) -> None:
         schema = body.parameter_openapi_schema
         rules.check_parameter_schema(schema)
     if body.enforce_parameter_schema and body.parameters is not None:
-        rules.check_default_parameters(body.parameters, schema)
+        await _check_parameters(db, body.parameters, schema)
     queue = await _find_queue(db, body, existing.work_pool_name or AGENT_POOL)
     template = await _template(db, body, existing)
     if problem := rules.job_variable_problem(template, body.job_variables or {}):
@@ -89,6 +90,17 @@ async def update(db: Transaction, id: UUID, body: DeploymentUpdate) -> None:
         await schedules.merge(db, id, body.schedules)
     await scheduled_runs.delete(db, id, from_now=not body.paused)
     await scheduled_runs.create(db, [id])
+
+
+async def _check_parameters(
+    db: Transaction, parameters: dict[str, Any], schema: dict[str, Any] | None
+) -> None:
+    """Raise `BadRequest` or `Invalid` for default parameters that no run could use."""
+    try:
+        meant = await hydrate(db, parameters)
+    except BadReference as error:
+        raise BadRequest(f"Error hydrating deployment parameters: {error}") from None
+    rules.check_default_parameters(meant, schema)
 
 
 async def _settle_limit(

@@ -8,9 +8,11 @@ from forebay.wire.flow_runs import DeploymentFlowRunCreate, FlowRun
 from forebay.wire.work_pools import AGENT_POOL
 from forebay_server.db.engine import Transaction
 from forebay_server.deployments import rules
+from forebay_server.errors import BadRequest
 from forebay_server.flow_runs import queries as runs
 from forebay_server.flow_runs.bookkeeping import stored_policy
 from forebay_server.flow_runs.tables import FlowRunRow
+from forebay_server.variables.hydration import BadReference, hydrate
 from forebay_server.work_queues import queries as queues
 
 
@@ -19,10 +21,14 @@ async def create(
 ) -> tuple[FlowRun, bool]:
     """A run of `deployment` and whether it is new; a known idempotency key means the old one.
 
-    Raises `Conflict` for parameters that the deployment's schema does not allow, `Invalid` for
-    job variables that do not fill the pool's template.
+    Raises `BadRequest` for parameters that refer to nothing, `Conflict` for those that the
+    deployment's schema does not allow, `Invalid` for job variables that do not fill the pool's
+    template.
     """
-    parameters = {**deployment.parameters, **body.parameters}
+    try:
+        parameters = await hydrate(db, {**deployment.parameters, **body.parameters})
+    except BadReference as error:
+        raise BadRequest(f"Error hydrating flow run parameters: {error}") from None
     is_enforced = body.enforce_parameter_schema
     if deployment.enforce_parameter_schema if is_enforced is None else is_enforced:
         rules.check_run_parameters(parameters, deployment.parameter_openapi_schema)

@@ -3,35 +3,31 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, BackgroundTasks, Body, Request, Response
+from fastapi import APIRouter, Body, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Field, TypeAdapter
+from pydantic import BaseModel, Field
 
-from forebay.wire.base import Name, Page, Timestamp
+from forebay.wire.base import Deleted, Page
 from forebay.wire.flow_runs import (
     FlowRun,
     FlowRunCreate,
     FlowRunUpdate,
+    FlowRunVerdict,
+    FlowRunVerdicts,
     Labels,
-    ScheduledFlowRun,
 )
 from forebay.wire.states import (
-    AbortDetails,
     State,
     StateCreate,
-    StateType,
     Verdict,
-    VerdictStatus,
 )
-from forebay_server.db.criteria import MAX_VALUES
+from forebay_server.db.engine import Transaction
 from forebay_server.errors import NotFound
-from forebay_server.flow_runs import placing, polling, queries, transitions
-from forebay_server.flow_runs.callers import CLAIM_HEADER, caller, claim_value, worker_name
-from forebay_server.flow_runs.filters import FlowRunSort, RunCriteria
-from forebay_server.flow_runs.rules import RESUMING
+from forebay_server.flow_runs import placing, queries, transitions
+from forebay_server.flow_runs.callers import CLAIM_HEADER, caller, claim_value
+from forebay_server.flow_runs.filters import FlowRunFilter, FlowRunSort, RunCriteria
 from forebay_server.idempotency.keys import CREATES
 from forebay_server.protocol import (
-    PathName,
     Read,
     Route,
     Write,
@@ -43,8 +39,9 @@ from forebay_server.protocol import (
 
 router = APIRouter(tags=["Flow runs"], route_class=Route)
 
-QueueNames = Annotated[list[Name], Field(max_length=MAX_VALUES)]
-_SCHEDULED = TypeAdapter(list[ScheduledFlowRun])
+MAX_BULK = 50  # runs changed by one request
+
+BulkLimit = Annotated[int, Field(ge=1, le=MAX_BULK)]
 
 
 class Proposal(BaseModel):
@@ -52,15 +49,6 @@ class Proposal(BaseModel):
 
     state: StateCreate
     force: bool | None = None
-
-
-class PollQuery(BaseModel):
-    """Which runs a worker asks for; times are included."""
-
-    work_queue_names: QueueNames | None = None
-    scheduled_before: Timestamp | None = None
-    scheduled_after: Timestamp | None = None
-    limit: int | None = None
 
 
 class RunQuery(RunCriteria):
@@ -77,6 +65,20 @@ class RunPageQuery(RunCriteria):
     sort: FlowRunSort | None = None
     limit: int | None = None
     page: int | None = None
+
+
+class BulkQuery(BaseModel):
+    """Which runs to change at once: all unless filtered, the newest first."""
+
+    flow_runs: FlowRunFilter | None = None
+    limit: BulkLimit | None = None
+
+
+class BulkProposal(BulkQuery):
+    """A state proposed for several runs."""
+
+    state: StateCreate
+    force: bool | None = None
 
 
 @router.post("/flow_runs/", status_code=201, dependencies=[CREATES])
@@ -187,18 +189,34 @@ async def propose_state(id: UUID, body: Proposal, request: Request, db: Write) -
     )
 
 
-@router.post("/flow_runs/{id:uuid}/resume")
-async def resume_flow_run(id: UUID, request: Request, db: Write) -> Verdict:
-    """Let a paused run go on: it runs again, or is scheduled when its process has ended."""
-    run = await queries.read(db, id)
-    if run.state is None or run.state.type is not StateType.PAUSED:
-        details = AbortDetails(reason="Cannot resume a flow run that is not paused.")
-        return Verdict(state=None, status=VerdictStatus.ABORT, details=details)
-    resumed = StateCreate(type=StateType.RUNNING)
-    if run.state.state_details.pause_reschedule:
-        resumed = StateCreate(type=StateType.SCHEDULED, name=RESUMING)
-    outcome = await transitions.propose(db, id, resumed, caller(request, id).proposer)
-    return outcome.verdict
+@router.post("/flow_runs/bulk_set_state")
+async def propose_states(body: BulkProposal, request: Request, db: Write) -> FlowRunVerdicts:
+    """Propose a state for each of several runs; every one has a verdict of its own."""
+    verdicts = []
+    for id in await _chosen(db, body):
+        who = caller(request, id)
+        outcome = await transitions.propose(
+            db, id, body.state, who.proposer, is_forced=bool(body.force)
+        )
+        verdicts.append(FlowRunVerdict(flow_run_id=id, **dict(outcome.verdict)))
+    return FlowRunVerdicts(results=verdicts)
+
+
+@router.post("/flow_runs/bulk_delete")
+async def delete_flow_runs(db: Write, body: BulkQuery | None = None) -> Deleted:
+    """Delete several runs with their logs; tells which."""
+    chosen = await _chosen(db, body or BulkQuery())
+    for id in chosen:
+        await queries.delete(db, id)
+    return Deleted(deleted=chosen)
+
+
+async def _chosen(db: Transaction, query: BulkQuery) -> list[UUID]:
+    """Ids of runs in the order in which every request locks them."""
+    criteria = RunCriteria(flow_runs=query.flow_runs)
+    limit = MAX_BULK if query.limit is None else query.limit
+    runs = await queries.filter(db, criteria, FlowRunSort.ID_DESC, limit, 0)
+    return sorted(run.id for run in runs)
 
 
 def run_not_found(request: Request, id: UUID) -> Response:
@@ -209,39 +227,3 @@ def run_not_found(request: Request, id: UUID) -> Response:
         "request_id": request.scope.get("request_id", ""),
     }
     return JSONResponse(body, 404)
-
-
-@router.post("/work_pools/{name}/get_scheduled_flow_runs", response_model=list[ScheduledFlowRun])
-async def poll_due_runs(
-    name: PathName,
-    request: Request,
-    background: BackgroundTasks,
-    db: Read,
-    body: PollQuery | None = None,
-) -> Response:
-    """Runs of a pool that may be claimed, by queue priority and time. Nothing is claimed.
-
-    Only the poll of a worker, which names itself in a header, counts as a sign that its queues
-    are served: looking changes nothing.
-    """
-    query = body or PollQuery()
-    poll = polling.Poll(
-        pool_name=name,
-        queue_names=query.work_queue_names or [],
-        before=query.scheduled_before,
-        after=query.scheduled_after,
-        limit=page_limit(query.limit),
-    )
-    offer = await polling.due_runs(db, poll)
-    if offer.unmarked_queue_ids and worker_name(request) is not None:
-        database = request.app.state.database
-        background.add_task(polling.mark_polled, database, offer.unmarked_queue_ids)
-    answer = [
-        ScheduledFlowRun(
-            work_pool_id=offer.pool_id,
-            work_queue_id=run.work_queue_id,
-            flow_run=queries.to_wire(run, work_queue_name=run.queue_name, with_state=False),
-        )
-        for run in offer.runs
-    ]
-    return Response(_SCHEDULED.dump_json(answer), media_type="application/json")
