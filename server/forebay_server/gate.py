@@ -18,6 +18,8 @@ from forebay_server.db.columns import new_id
 
 MIN_API_VERSION = (0, 8, 0)
 MAX_BODY_BYTES = 1 << 20
+# Stock clients send lines in batches of up to 4 MB, and lose one that is refused.
+LARGER_BODIES = {"/api/logs/": 5 << 20}
 MAX_HEADER_BYTES = 16 << 10
 BODY_SECONDS = 30.0  # within which a body must be there
 ANY_HOST = "*"
@@ -77,7 +79,7 @@ class Gate:
         if refusal:
             await _send_refusal(send_with_headers, refusal, request_id)
         elif has_body(headers):
-            await self.app(scope, _bounded(receive), send_with_headers)
+            await self.app(scope, _bounded(receive, body_limit(scope)), send_with_headers)
         else:
             await self.app(scope, receive, send_with_headers)
 
@@ -136,12 +138,19 @@ def _bad_framing(scope: Scope, headers: Headers) -> Refusal | None:
     length = headers.get(b"content-length", b"0")
     if not length.isdigit():
         return Refusal(400, "bad_length", "The Content-Length header is not a number.")
-    if int(length) > MAX_BODY_BYTES:
-        return Refusal(413, "body_too_large", TOO_LARGE)
+    most = body_limit(scope)
+    if int(length) > most:
+        return Refusal(413, "body_too_large", _too_large(most))
     return None
 
 
-TOO_LARGE = f"The body is larger than {MAX_BODY_BYTES} bytes."
+def body_limit(scope: Scope) -> int:
+    """The most bytes that the body of this request may have."""
+    return LARGER_BODIES.get(scope["path"], MAX_BODY_BYTES)
+
+
+def _too_large(most: int) -> str:
+    return f"The body is larger than {most} bytes."
 
 
 def _is_encoded_text(path: bytes) -> bool:
@@ -174,7 +183,7 @@ def has_body(headers: Headers) -> bool:
     return headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
 
 
-def _bounded(receive: Receive) -> Receive:
+def _bounded(receive: Receive, most: int) -> Receive:
     """`receive`, which raises when the body is too large or takes too long."""
     received = 0
     is_complete = False
@@ -191,8 +200,8 @@ def _bounded(receive: Receive) -> Receive:
         except TimeoutError:
             raise HTTPException(408, "The body did not arrive in time.", closing) from None
         received += len(message.get("body", b""))
-        if received > MAX_BODY_BYTES:
-            raise HTTPException(413, TOO_LARGE, closing)
+        if received > most:
+            raise HTTPException(413, _too_large(most), closing)
         is_complete = not message.get("more_body", False)
         return message
 

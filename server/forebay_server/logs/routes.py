@@ -17,7 +17,7 @@ from forebay_server.protocol import Read, Route, Write, page_limit, page_offset
 router = APIRouter(prefix="/logs", tags=["Logs"], route_class=Route)
 streams = APIRouter(prefix="/logs")  # websockets see to their authentication themselves
 
-MAX_LINES = 10_000  # in one request
+MAX_LINES = 25_000  # in one request; a batch of a stock client has 4 MB, 200 bytes a line
 Lines = Annotated[list[LogCreate], Body(max_length=MAX_LINES)]
 
 

@@ -110,7 +110,7 @@ async def test_a_bad_line_refuses_the_whole_batch(
 async def test_a_batch_of_too_many_lines_is_refused(api: httpx.AsyncClient) -> None:
     line = {"name": "n", "level": 0, "message": "", "timestamp": 0}
 
-    answer = await api.post("/logs/", json=[line] * 10_001)
+    answer = await api.post("/logs/", json=[line] * 25_001)
 
     assert answer.status_code == 422
 
@@ -127,3 +127,19 @@ async def test_a_page_of_a_runs_lines_is_read_from_an_index(database: Database) 
 
     assert any("USING INDEX ix_log_run_time (flow_run_id=?)" in step for step in plan), plan
     assert not any("TEMP B-TREE" in step for step in plan), plan
+
+
+async def test_a_whole_batch_of_a_stock_client_is_taken(api: httpx.AsyncClient) -> None:
+    batch = [a_line("x" * 90) for _ in range(18_500)]
+
+    answer = await api.post("/logs/", json=batch)
+
+    assert 3_900_000 < int(answer.request.headers["content-length"]) < 4_200_000
+    assert answer.status_code == 201, answer.text
+
+
+async def test_no_other_body_may_be_as_large(api: httpx.AsyncClient) -> None:
+    large = await api.post("/flows/", json={"name": "f", "tags": ["x" * 2_000_000]})
+    too_large = await api.post("/logs/", json=[a_line("x" * 6_000_000)])
+
+    assert large.status_code == too_large.status_code == 413
