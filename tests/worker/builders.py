@@ -63,9 +63,11 @@ class Collector:
         return [line.message for line in self.lines if line.name == name]
 
 
-def an_assignment(reporter: Collector, **environment: str) -> Assignment:
+def an_assignment(
+    reporter: Collector, run: FlowRun | None = None, **environment: str
+) -> Assignment:
     """A run of nothing in particular that reports to `reporter`."""
-    return Assignment(a_run(), environment, {}, reporter)
+    return Assignment(run or a_run(), environment, {}, reporter, "worker")
 
 
 def wait_until_gone(pid: int) -> None:

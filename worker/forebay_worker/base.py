@@ -4,6 +4,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from importlib.metadata import entry_points
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -75,6 +76,8 @@ class Assignment:
     environment: Mapping[str, str]  # how what is started finds the API, its run and its claim
     credentials: Mapping[str, str]  # the API's address; weaker than the job configuration's env
     reporter: Reporter
+    worker_name: str
+    logged_until: datetime | None = None  # when adopted: time of the last line that is stored
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,8 @@ class WorkerType(ABC, Generic[C]):
     """One kind of infrastructure; an instance serves one worker.
 
     A class announces itself by an entry point of the group `forebay.worker_types`. An
-    infrastructure id must let another instance find the same thing, where that is possible.
+    infrastructure id must let another instance find the same thing, where that is possible. What
+    is started writes its own log lines, except for a `command`, whose output the type reports.
     """
 
     worker_type: ClassVar[str]
@@ -110,6 +114,24 @@ class WorkerType(ABC, Generic[C]):
     @abstractmethod
     async def kill(self, infrastructure_id: str, grace_seconds: float) -> None:
         """Ask it to end, and end it by force after the grace. Returns when it has ended."""
+
+    async def adopt(
+        self, infrastructure_id: str, configuration: C, assignment: Assignment
+    ) -> str | None:
+        """Watch what an earlier worker of this name has started, as if it had been started here.
+
+        The claim under which it was started; none when there is nothing of the kind. Raises
+        `StartFailed` when that cannot be found out now.
+        """
+        return None
+
+    async def clean_up(self) -> None:
+        """Delete what ended long ago; called from time to time. Raises `StartFailed`."""
+        return
+
+    async def close(self) -> None:
+        """Close connections; nothing is called any more."""
+        return
 
     @classmethod
     def base_job_template(cls) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from forebay.calls import flow_runs, work_pools
 from forebay.errors import ForebayError
 from forebay.wire.flow_runs import FlowRun
 from forebay.wire.states import TERMINAL, StateType
+from forebay_worker.adoption import left_behind
+from forebay_worker.base import StartFailed
 from forebay_worker.proposals import backoff
 from forebay_worker.runs import KILL_GRACE_SECONDS, RunInHand, Surroundings
 
@@ -27,6 +29,7 @@ MIN_POLL_SECONDS = 0.2  # between polls that something else than time has caused
 PAGE = 200  # the API's largest page
 # How long a process may go on after its run has ended for the server.
 AFTERLIFE_SECONDS = 30.0
+TIDY_SECONDS = 3600.0
 REPORT_SECONDS = 10.0  # for the last reports of a worker that stops
 
 Offers = Callable[[int | None], Awaitable[list[FlowRun]]]
@@ -90,10 +93,11 @@ class Worker:
 
     async def run(self) -> None:
         """Serve the pool. Returns when the worker has stopped and its runs are accounted for."""
-        beating = asyncio.create_task(self._beat())
+        background = [asyncio.create_task(self._beat()), asyncio.create_task(self._tidy())]
         try:
             # The first heartbeat tells the server how long a lease this worker needs.
             await self._until_stopping(self._alive.wait())
+            await self._until_stopping(self._take_over())
             if self._options.run_once:
                 await self._poll_once()
                 await self._until_stopping(self._all_done())
@@ -101,10 +105,26 @@ class Worker:
                 await self._keep_polling()
             await self._drain()
         finally:
-            beating.cancel()
-            await asyncio.gather(beating, *self._tasks, return_exceptions=True)
+            for task in background:
+                task.cancel()
+            await asyncio.gather(*background, *self._tasks, return_exceptions=True)
+            await self._at.worker_type.close()
 
     # Work.
+
+    async def _take_over(self) -> None:
+        """Go on with what an earlier worker of this name has left running."""
+        async for run in left_behind(self._at):
+            self._hold(run, run.carry_on())
+
+    async def _tidy(self) -> None:
+        """Have the worker type delete what ended long ago."""
+        while True:
+            try:
+                await self._at.worker_type.clean_up()
+            except StartFailed as error:
+                logger.warning("old infrastructure could not be deleted: %s", error)
+            await asyncio.sleep(TIDY_SECONDS)
 
     async def _keep_polling(self) -> None:
         pauses = backoff()
@@ -176,12 +196,16 @@ class Worker:
         """Take up a run, if there is still room; otherwise another poll will offer it."""
         if self._free_slots() == 0 or self._is_fenced() or self._at.stopping.is_set():
             return
-        self._runs[run.id] = RunInHand(run, self._at)
-        self._keep(self._carry_out(self._runs[run.id]))
+        taken = RunInHand(run, self._at)
+        self._hold(taken, taken.carry_out())
 
-    async def _carry_out(self, run: RunInHand) -> None:
+    def _hold(self, run: RunInHand, work: Coroutine[None, None, None]) -> None:
+        self._runs[run.run.id] = run
+        self._keep(self._see_through(run, work))
+
+    async def _see_through(self, run: RunInHand, work: Coroutine[None, None, None]) -> None:
         try:
-            await run.carry_out()
+            await work
         except Exception as error:
             logger.exception("run %s was given up", run.run.name)
             await run.give_up(error)

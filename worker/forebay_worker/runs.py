@@ -3,11 +3,11 @@
 import asyncio
 import logging
 from collections.abc import Awaitable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from forebay.calls import Call, deployments, flow_runs, work_pools
+from forebay.calls import Call, deployments, flow_runs, logs, work_pools
 from forebay.client import AsyncClient
 from forebay.errors import ForebayError, NotFound
 from forebay.wire.flow_runs import FlowRun, FlowRunUpdate
@@ -96,11 +96,42 @@ class RunInHand:
             await self._report(new_state(StateType.CRASHED, str(error)))
             return
         telling = asyncio.create_task(self._tell_started(infrastructure_id))
-        outcome = await self._wait(infrastructure_id)
+        await self._see_to_the_end(infrastructure_id)
         await telling
-        if outcome is not None:
-            await self.flush()
-            await self._conclude(outcome)
+
+    async def find_again(self) -> bool:
+        """Whether an earlier worker of this name has started the run and it is still there.
+
+        Then the run is in hand, and `carry_on` is what is left to do.
+        """
+        infrastructure_id = self.run.infrastructure_pid
+        if infrastructure_id is None or self.run.state_type is None:
+            return False
+        try:
+            assignment = await self._prepare()
+            # What an earlier worker had not sent yet is lost; what it had sent is not repeated.
+            last = logs.filter(flow_run_id=self.run.id, newest_first=True, limit=1)
+            for line in await self._patiently(last):
+                assignment = replace(assignment, logged_until=line.timestamp)
+            self._claim = await self._at.worker_type.adopt(
+                infrastructure_id, self._configuration, assignment
+            )
+        except (StartFailed, InvalidConfiguration, NotFound) as error:
+            logger.warning("run %s cannot be looked for: %s", self.run.name, error)
+            return False
+        if self._claim is None:
+            return False
+        self._infrastructure_id = infrastructure_id
+        self._told = self.run.state_type
+        self._show("taken over", infrastructure_id)
+        return True
+
+    async def carry_on(self) -> None:
+        """Wait for a run that was found again and see that its end is reported."""
+        assert self._infrastructure_id is not None
+        if self._is_reported_here and self.run.state_type is StateType.PENDING:
+            await self._report(new_state(StateType.RUNNING))
+        await self._see_to_the_end(self._infrastructure_id)
 
     async def give_up(self, error: Exception) -> None:
         """End a claimed run and report it CRASHED for an error that nothing here foresaw."""
@@ -163,7 +194,8 @@ class RunInHand:
         environment = run_environment(
             self.run, self._claim, is_reported_by_worker=self._is_reported_here
         )
-        return Assignment(self.run, environment, api_environment(settings), self)
+        credentials = api_environment(settings)
+        return Assignment(self.run, environment, credentials, self, self._at.worker_name)
 
     @property
     def _is_reported_here(self) -> bool:
@@ -178,6 +210,12 @@ class RunInHand:
             logger.warning("infrastructure of run %s not recorded: %s", self.run.name, error)
         if self._is_reported_here:
             await self._report(new_state(StateType.RUNNING))
+
+    async def _see_to_the_end(self, infrastructure_id: str) -> None:
+        outcome = await self._wait(infrastructure_id)
+        if outcome is not None:
+            await self.flush()
+            await self._conclude(outcome)
 
     async def _wait(self, infrastructure_id: str) -> Outcome | None:
         """How the infrastructure ended; none when it is left to itself."""

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import shlex
 import shutil
 import signal
 import socket
@@ -17,7 +16,6 @@ from uuid import UUID
 
 from pydantic import Field
 
-from forebay.wire.logs import LogCreate
 from forebay_worker.base import (
     Assignment,
     JobConfiguration,
@@ -27,7 +25,9 @@ from forebay_worker.base import (
     WorkerType,
 )
 from forebay_worker.channel import DESCRIPTOR_VARIABLE, listen
+from forebay_worker.infrastructure import arguments
 from forebay_worker.lines import LineCutter, a_line
+from forebay_worker.output import Echo
 
 DEFAULT_COMMAND = (sys.executable, "-m", "forebay_worker.execute")
 # What a process needs to work at all; nothing else of the worker's environment reaches a run.
@@ -72,7 +72,7 @@ class ProcessWorker(WorkerType[ProcessConfiguration]):
 
     async def start(self, configuration: ProcessConfiguration, assignment: Assignment) -> str:
         """Start the process and read what it writes."""
-        command = _arguments(configuration.command)
+        command = arguments(configuration.command, DEFAULT_COMMAND)
         own_folder = None
         if configuration.working_dir is None:
             own_folder = tempfile.mkdtemp(prefix="forebay-run-")  # mode 0700
@@ -100,8 +100,7 @@ class ProcessWorker(WorkerType[ProcessConfiguration]):
             theirs.close()
             os.close(out_write)
             os.close(err_write)
-        echo = logging.getLogger("forebay_worker.output")
-        reporter = _Echo(assignment, echo) if configuration.stream_output else assignment.reporter
+        reporter = Echo(assignment) if configuration.stream_output else assignment.reporter
         run_id = assignment.run.id
         readers = [
             asyncio.create_task(listen(ours, reporter)),
@@ -138,36 +137,6 @@ class ProcessWorker(WorkerType[ProcessConfiguration]):
         except TimeoutError:
             _signal_group(running.process.pid, signal.SIGKILL)
             await running.process.wait()
-
-
-class _Echo:
-    """Shows lines on the worker's console on their way."""
-
-    def __init__(self, assignment: Assignment, console: logging.Logger) -> None:
-        self._run = assignment.run
-        self._reporter = assignment.reporter
-        self._console = console
-        self.flush = self._reporter.flush
-        self.state = self._reporter.state
-
-    def log(self, line: LogCreate) -> None:
-        self._console.info(
-            "%s | %s", self._run.name, line.message, extra={"run_id": str(self._run.id)}
-        )
-        self._reporter.log(line)
-
-
-def _arguments(command: str | None) -> list[str]:
-    """The argument vector of a command line. Raises `StartFailed`."""
-    if not command or not command.strip():
-        return list(DEFAULT_COMMAND)
-    try:
-        arguments = shlex.split(command)
-    except ValueError as error:
-        raise StartFailed(f"The command {command!r} cannot be read: {error}.") from None
-    if not arguments:
-        raise StartFailed(f"The command {command!r} names no program.")
-    return arguments
 
 
 def _environment(
