@@ -3,7 +3,7 @@
 A gRPC error status tells the user next to nothing, so none is ever answered. Knows no resource.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
@@ -27,13 +27,19 @@ class Rpc:
         self._method = method or self._refuse
 
     def __call__(self, data: bytes) -> bytes:
-        """The answer to one request; never raises."""
+        """The answer to one request, of a stream the first; never raises."""
+        return next(self.each(data), b"")
+
+    def each(self, data: bytes) -> Iterator[bytes]:
+        """The answers to one request; never raises. An error ends them, as the last one."""
         try:
             answer = self._method(self._parse(data))
+            if self.gives_stream:
+                yield from (message.SerializeToString() for message in answer)
+            else:
+                yield answer.SerializeToString()
         except Exception as error:  # noqa: BLE001 - the one place where nothing may escape
-            answer = failed(self._response, of_any(error))
-        encoded: bytes = answer.SerializeToString()
-        return encoded
+            yield failed(self._response, of_any(error)).SerializeToString()
 
     def _parse(self, data: bytes) -> Any:
         try:

@@ -12,9 +12,9 @@ from pathlib import Path
 from forebay_provider.data_sources import DATA_SOURCES
 from forebay_provider.framework.pages import code, function_page, page
 from forebay_provider.functions import FUNCTIONS
+from forebay_provider.provided import PREFIX, AnyResource
 from forebay_provider.provider_block import ProviderConfig
 from forebay_provider.resources import RESOURCES
-from forebay_provider.servicer import PREFIX, AnyResource
 
 _INSTALLATION = f"""\
 The provider is a Python program. `forebay provider install` puts it into a filesystem mirror and

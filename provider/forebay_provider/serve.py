@@ -131,7 +131,7 @@ def _handler(rpc: Rpc) -> Any:
     if rpc.takes_stream:
         return grpc.stream_unary_rpc_method_handler(lambda requests, _: rpc(next(requests, b"")))
     if rpc.gives_stream:
-        return grpc.unary_stream_rpc_method_handler(lambda request, _: iter((rpc(request),)))
+        return grpc.unary_stream_rpc_method_handler(lambda request, _: rpc.each(request))
     return grpc.unary_unary_rpc_method_handler(lambda request, _: rpc(request))
 
 

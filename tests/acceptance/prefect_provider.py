@@ -4,7 +4,7 @@ Terraform asks the provider of every object in a state for its schema, also when
 gives the object to another one. Run as a program, it is that plugin.
 """
 
-from forebay_provider import __main__, serve, servicer
+from forebay_provider import __main__, provided, serve
 from forebay_provider.framework.declarations import attribute, model
 from forebay_provider.framework.resource import Resource
 from forebay_provider.servicer import Servicer
@@ -47,9 +47,9 @@ class QueueResource(Resource[Queue, object]):
 
 def main() -> None:
     """Serve Terraform."""
-    servicer.PREFIX = "prefect_"
+    provided.PREFIX = "prefect_"
     serve.Servicer = lambda: Servicer(  # type: ignore[misc,assignment]
-        resources=(PoolResource, QueueResource), data_sources=(), functions=()
+        resources=(PoolResource, QueueResource), data_sources=(), functions=(), lists=()
     )
     __main__.main()
 

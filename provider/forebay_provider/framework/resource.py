@@ -19,6 +19,8 @@ class Resource(Generic[M, C]):
     name: ClassVar[str]  # without the provider's prefix
     model: ClassVar[type]
     version: ClassVar[int] = 0  # of the schema; raise it when stored objects need upgrading
+    # Attributes that tell one object from another; joined by slashes they are an import id.
+    identity: ClassVar[tuple[str, ...]] = ()
     import_doc: ClassVar[str]  # which texts `terraform import` takes
 
     def __init__(self, client: C) -> None:

@@ -42,6 +42,7 @@ class WorkQueueResource(Resource[WorkQueue, Connection]):
     """Queues are followed by id, because a name can be changed by anybody."""
 
     name, model = "work_queue", WorkQueue
+    identity = ("work_pool_name", "name")
     import_doc = "`POOL/QUEUE`, `POOL,QUEUE` or the queue's ID"
 
     def create(self, plan: WorkQueue, key: str) -> WorkQueue:
