@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     # Named so that type checkers know that the packages have these modules.
+    import forebay.calls.blocks
     import forebay.calls.concurrency_limits
     import forebay.calls.deployments
     import forebay.calls.flows
     import forebay.calls.variables
     import forebay.calls.work_pools
     import forebay.calls.work_queues
+    import forebay.wire.blocks
     import forebay.wire.concurrency_limits
     import forebay.wire.deployments
     import forebay.wire.flows

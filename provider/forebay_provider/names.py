@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from collections.abc import Iterable
 from uuid import UUID
 
 from forebay.errors import Conflict, FieldProblem
@@ -39,6 +40,13 @@ def _uuid_complaint(text: str) -> str | None:
 
 
 UUID_TEXT = custom(_uuid_complaint, "A UUID.")
+
+
+def some_of(names: Iterable[str], most: int = 10) -> str:
+    """The names in order, at most so many; the rest is counted."""
+    listed = sorted(names)
+    more = len(listed) - most
+    return ", ".join(listed[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def no_such_id(noun: str, text: str, forms: str) -> Failure:

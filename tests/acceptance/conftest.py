@@ -1,6 +1,8 @@
 """Real Terraform against a real server; the provider comes from a mirror, as users install it."""
 
 import json
+import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from forebay.calls import blocks, concurrency_limits, flows, variables, work_pools
 from forebay.client import Client
 from forebay.settings import ClientSettings
 from tests.conftest import BIN, RunningServer, require_tool
@@ -20,6 +23,32 @@ terraform {
   }
 }
 """
+
+
+class Expression(str):
+    """Text of the configuration language that is no string in it, such as a reference."""
+
+    __slots__ = ()
+
+
+def block(kind: str, label: str = "it", **attributes: object) -> str:
+    """A resource block; with `kind` beginning with `data.` a data source's."""
+    what, _, type = f"resource.{kind}".removeprefix("resource.data.").rpartition(".")
+    what = what or "data"
+    lines = "".join(f"  {name} = {_literal(value)}\n" for name, value in attributes.items())
+    return f'{what} "{type}" "{label}" {{\n{lines}}}\n'
+
+
+def _literal(value: object) -> str:
+    if isinstance(value, Expression):
+        return str(value)
+    if isinstance(value, dict):
+        return (
+            "{ " + ", ".join(f"{json.dumps(k)} = {_literal(v)}" for k, v in value.items()) + " }"
+        )
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_literal, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)
 
 
 @dataclass
@@ -74,6 +103,13 @@ class Terraform:
             where: change for where, change in changes.items() if change["actions"] != ["no-op"]
         }
 
+    def bring(self, address: str, identifier: str, configuration: str) -> dict[str, list[str]]:
+        """Import into an empty state; what a plan of `configuration` would then do."""
+        self.folder.joinpath("terraform.tfstate").unlink(missing_ok=True)
+        self.write(configuration)
+        self.run("import", "-input=false", "-no-color", address, identifier)
+        return self.plan(configuration)
+
     def refuse(self, command: str, configuration: str) -> str:
         """The error text of a command that must fail, on one line."""
         self.write(configuration)
@@ -108,22 +144,53 @@ def provider_mirror(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return config
 
 
+@pytest.fixture(scope="session")
+def initialised(
+    terraform_binary: str, provider_mirror: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A directory after `terraform init`, to copy from."""
+    folder = tmp_path_factory.mktemp("initialised")
+    environment = {**os.environ, "TF_CLI_CONFIG_FILE": str(provider_mirror)}
+    Terraform(terraform_binary, folder, environment).init()
+    return folder
+
+
 @pytest.fixture
 def terraform(
-    terraform_binary: str, provider_mirror: Path, server: RunningServer, tmp_path: Path
+    terraform_binary: str,
+    provider_mirror: Path,
+    initialised: Path,
+    server: RunningServer,
+    tmp_path: Path,
 ) -> Terraform:
-    """Terraform in an initialised directory, talking to the test's own server."""
+    """Terraform in an initialised directory, talking to the test's server."""
     folder = tmp_path / "infrastructure"
-    folder.mkdir()
+    shutil.copytree(initialised, folder, symlinks=True)
     environment = {
         **server.environment,
         "TF_CLI_CONFIG_FILE": str(provider_mirror),
         "TF_IN_AUTOMATION": "1",
         "CHECKPOINT_DISABLE": "1",
     }
-    made = Terraform(terraform_binary, folder, environment)
-    made.init()
-    return made
+    return Terraform(terraform_binary, folder, environment)
+
+
+@pytest.fixture
+def emptied_server(shared_server: RunningServer) -> Iterator[RunningServer]:
+    """The server of the whole session: starting one costs more than most tests here."""
+    yield shared_server
+    settings = ClientSettings(api_url=shared_server.api_url, api_key=shared_server.api_key)
+    with Client(settings) as client:
+        for pool in client.send(work_pools.filter()):
+            client.send(work_pools.delete(pool.name))
+        for flow in client.send(flows.filter()):
+            client.send(flows.delete(flow.id))
+        for variable in client.send(variables.filter()):
+            client.send(variables.delete(variable.id))
+        for limit in client.send(concurrency_limits.filter()):
+            client.send(concurrency_limits.delete(limit.id))
+        for document in client.send(blocks.filter()):
+            client.send(blocks.delete(document.id))
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ from forebay.wire.deployments import DeploymentCreate
 from forebay.wire.flows import FlowCreate
 from forebay.wire.work_pools import WorkPoolCreate, WorkPoolUpdate
 from forebay.wire.work_queues import WorkQueueUpdate
-from tests.acceptance.conftest import Terraform
+from tests.acceptance.conftest import Terraform, block
+from tests.conftest import RunningServer
 
 pytestmark = pytest.mark.terraform
 
@@ -29,6 +30,12 @@ TEMPLATE = {
     },
 }
 ADDRESS = "forebay_work_pool.it"
+
+
+@pytest.fixture
+def server(emptied_server: RunningServer) -> RunningServer:
+    """One server for all tests here."""
+    return emptied_server
 
 
 def a_pool(name: str = "pool", **attributes: object) -> str:
@@ -148,19 +155,22 @@ def test_import_is_followed_by_an_empty_plan(
     assert terraform.plan(configuration) == {}
 
 
-@pytest.mark.parametrize("type", pool_types())
-def test_import_of_a_pool_with_the_template_of_its_type_is_followed_by_an_empty_plan(
-    terraform: Terraform, client: Client, type: str
+def test_import_of_a_pool_of_every_type_is_followed_by_an_empty_plan(
+    terraform: Terraform, client: Client
 ) -> None:
-    template = default_template(type)
-    client.send(
-        work_pools.create(WorkPoolCreate(name="pool", type=type, base_job_template=template))
-    )
-    terraform.write(a_pool(type=type))
+    configuration = ""
+    for type in pool_types():
+        name, label = f"a {type}", type.replace(":", "_")
+        body = WorkPoolCreate(name=name, type=type, base_job_template=default_template(type))
+        client.send(work_pools.create(body))
+        address = f"forebay_work_pool.{label}"
+        configuration += block("forebay_work_pool", label, name=name, type=type)
+        configuration += f'import {{\n  to = {address}\n  id = "{name}"\n}}\n'
 
-    terraform.run("import", "-no-color", ADDRESS, "pool")
+    state = terraform.apply(configuration)
 
-    assert terraform.plan(a_pool(type=type)) == {}
+    assert len(state) == len(pool_types()) == 14
+    assert terraform.plan(configuration) == {}
 
 
 def test_importing_what_is_not_there_says_so(terraform: Terraform) -> None:

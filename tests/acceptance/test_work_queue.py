@@ -9,10 +9,17 @@ from forebay.client import Client
 from forebay.wire.work_pools import WorkPoolCreate
 from forebay.wire.work_queues import WorkQueueCreate, WorkQueueUpdate
 from tests.acceptance.conftest import Terraform
+from tests.conftest import RunningServer
 
 pytestmark = pytest.mark.terraform
 
 ADDRESS = "forebay_work_queue.it"
+
+
+@pytest.fixture
+def server(emptied_server: RunningServer) -> RunningServer:
+    """One server for all tests here."""
+    return emptied_server
 
 
 @pytest.fixture(autouse=True)

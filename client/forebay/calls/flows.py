@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from forebay.calls import Call, call, segment
-from forebay.wire.flows import Flow, FlowCreate
+from forebay.wire.flows import Flow, FlowCreate, FlowUpdate
 
 
 def create(body: FlowCreate) -> Call[Flow]:
@@ -23,9 +23,27 @@ def read_by_name(name: str) -> Call[Flow]:
 
 
 def filter(
-    *, ids: Sequence[UUID] | None = None, limit: int | None = None, offset: int = 0
+    *,
+    ids: Sequence[UUID] | None = None,
+    name_part: str | None = None,
+    limit: int | None = None,
+    offset: int = 0,
 ) -> Call[list[Flow]]:
     """Flows by name; at most 200 a page."""
-    criteria = {"id": {"any_": [str(i) for i in ids]}} if ids is not None else None
-    body = {"flows": criteria, "sort": "NAME_ASC", "limit": limit, "offset": offset}
+    criteria: dict[str, object] = {}
+    if ids is not None:
+        criteria["id"] = {"any_": [str(i) for i in ids]}
+    if name_part is not None:
+        criteria["name"] = {"like_": name_part}
+    body = {"flows": criteria or None, "sort": "NAME_ASC", "limit": limit, "offset": offset}
     return call("POST", "/flows/filter", list[Flow], body, is_repeatable=True)
+
+
+def update(id: UUID, body: FlowUpdate) -> Call[None]:
+    """Change the fields that are set on `body`."""
+    return call("PATCH", f"/flows/{id}", None, body, is_repeatable=True)
+
+
+def delete(id: UUID) -> Call[None]:
+    """Delete a flow with its deployments and runs."""
+    return call("DELETE", f"/flows/{id}")

@@ -5,16 +5,23 @@ from decimal import Decimal
 from typing import Any
 
 from forebay_provider.framework.declarations import Attribute, declaration
-from forebay_provider.framework.kinds import Set
-from forebay_provider.framework.values import Unknown
+from forebay_provider.framework.dynamic import to_json
+from forebay_provider.framework.kinds import DYNAMIC, Set
+from forebay_provider.framework.values import Unknown, is_known
 
 
 def means_same(attribute: Attribute, one: Any, other: Any) -> bool:
-    """Whether two values say the same to the API: JSON text compares by its value."""
+    """Whether two values say the same to the API: JSON text compares by its value.
+
+    So do values of any type, because the API knows no other types than those of JSON.
+    """
     if attribute.kind.same(one, other):
         return True
     if one is None or other is None or isinstance(one, Unknown) or isinstance(other, Unknown):
         return False
+    if attribute.kind is DYNAMIC:
+        is_decided = is_known(one) and is_known(other)
+        return is_decided and bool(_comparable(to_json(one)) == _comparable(to_json(other)))
     return attribute.is_json and json_equal(one, other)
 
 

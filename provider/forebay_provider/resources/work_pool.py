@@ -30,13 +30,12 @@ from forebay_provider.names import (
     as_uuid,
     name_taken,
     no_such_id,
+    some_of,
 )
 from forebay_provider.resources import job_template
 
 if TYPE_CHECKING:
     import forebay.wire.work_pools
-
-MANY = 10  # so many deployments are named, of more the rest is counted
 
 
 @model
@@ -140,6 +139,7 @@ class WorkPoolResource(Resource[WorkPool, Connection]):
     """Pools are addressed by name, which never changes."""
 
     name, model = "work_pool", WorkPool
+    identity = ("name",)
     import_doc = "the pool's name or its ID"
 
     @staticmethod
@@ -270,8 +270,7 @@ class WorkPoolResource(Resource[WorkPool, Connection]):
     def _deployments(self, pool: str) -> str:
         """The deployments of a pool, named."""
         found = self.client.send(calls.deployments.filter(pool_names=[pool]))
-        named = ", ".join(sorted(deployment.name for deployment in found)[:MANY])
-        return named + (f" and {len(found) - MANY} more" if len(found) > MANY else "")
+        return some_of(deployment.name for deployment in found)
 
 
 _NO_STORAGE = from_values(StorageConfiguration, {})

@@ -1,0 +1,4 @@
+resource "forebay_flow" "load" {
+  name = "load"
+  tags = ["etl"]
+}

@@ -1,0 +1,2 @@
+terraform import forebay_global_concurrency_limit.warehouse warehouse
+terraform import forebay_global_concurrency_limit.warehouse 5a7a3f0e-6f0e-4c80-8d3d-2f3f1f0c9b11

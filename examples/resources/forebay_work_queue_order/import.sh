@@ -1,0 +1,1 @@
+terraform import forebay_work_queue_order.etl etl
