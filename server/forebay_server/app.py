@@ -17,6 +17,7 @@ from forebay_server.compatibility import routes as compatibility
 from forebay_server.concurrency_limits import routes as concurrency_limits
 from forebay_server.concurrency_limits import tag_routes as tag_limits
 from forebay_server.db.engine import Database
+from forebay_server.db.relay import Relay
 from forebay_server.deployments import routes as deployments
 from forebay_server.dispatch import routes as dispatch
 from forebay_server.dispatch.waiting import WaitingRoom
@@ -45,6 +46,7 @@ from forebay_server.settings import ServerSettings
 from forebay_server.slots import routes as slots
 from forebay_server.variables import routes as variables
 from forebay_server.work_pools import routes as work_pools
+from forebay_server.work_pools.notices import WORK, WorkNotice
 from forebay_server.work_queues import routes as work_queues
 from forebay_server.workers import routes as workers
 
@@ -56,6 +58,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     database = Database(settings.effective_database_url, synchronous=settings.sqlite_synchronous)
     recorder = Recorder(database)
     waiting_room = WaitingRoom(database.broker)
+    relay = Relay(database, WORK, WorkNotice, waiting_room.look_again)
     kept = retention(days=settings.events_kept_days, most=settings.events_kept_most)
 
     @asynccontextmanager
@@ -64,7 +67,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
             asyncio.create_task(run_forever(service, database), name=service.name)
             for service in ((*SERVICES, kept) if settings.run_services else ())
         ]
-        async with recorder.running(), waiting_room.open(app.state.stopping):
+        async with recorder.running(), waiting_room.open(app.state.stopping), relay.open():
             yield
         for task in tasks:
             task.cancel()
@@ -85,6 +88,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     app.state.vault = Vault(settings.home, given_key, table="block_document")
     app.state.recorder = recorder
     app.state.waiting_room = waiting_room
+    app.state.relay = relay
     app.state.stopping = asyncio.Event()  # set when the process has been told to end
     app.state.event_stream = Stream(database, (STORED, STATES))
     secret = settings.api_auth_string

@@ -54,10 +54,8 @@ class Line:
         self._timer: asyncio.TimerHandle | None = None
         self.queue_ids: Queues = set()  # that anybody here has seen
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether nobody waits."""
-        return not self._waiters
+    def __len__(self) -> int:
+        return len(self._waiters)
 
     def join(self, waiter: Waiter) -> None:
         """Let it wait, behind the others."""
@@ -69,7 +67,7 @@ class Line:
         if self._looking is waiter:
             self._looking = None
         self._call_next()
-        if self.is_empty:
+        if not self._waiters:
             self._due.clear()
             self._set_timer()
 
@@ -109,11 +107,10 @@ class Line:
     def tell(self, notice: WorkNotice) -> None:
         """Take over what was committed, and call who may get something now."""
         queue_id = notice.queue_id
-        if queue_id is not None:
-            self.queue_ids.add(queue_id)
-        if notice.is_pool_wide or queue_id is None:
+        if queue_id is None:
             self._fresh |= self.queue_ids
         else:
+            self.queue_ids.add(queue_id)
             now = self._loop.time()
             at = now if notice.due is None else self._claimable_at(notice.due)
             if at <= now:

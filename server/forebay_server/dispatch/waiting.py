@@ -81,6 +81,11 @@ class WaitingRoom:
         self._attempts: dict[object, Patience] = {}
         self._is_closed = False
 
+    @property
+    def waiting(self) -> int:
+        """How many requests wait."""
+        return sum(len(line) for line in self._lines.values())
+
     @asynccontextmanager
     async def open(self, is_stopping: asyncio.Event) -> AsyncIterator[None]:
         """Listen to what is committed during the block; no wait outlasts `is_stopping`."""
@@ -107,7 +112,7 @@ class WaitingRoom:
     def look_again(self) -> None:
         """Have each line look for work, because notices may have been lost."""
         for key, line in [*self._lines.items()]:
-            line.tell(WorkNotice(key.pool_id, is_pool_wide=True))
+            line.tell(WorkNotice(key.pool_id))
 
     async def hold(
         self, look: Callable[[], Awaitable[F]], patience: Patience, attempt: object
@@ -169,7 +174,7 @@ class WaitingRoom:
             yield line
         finally:
             line.leave(waiter)
-            if line.is_empty and self._lines.get(key) is line:
+            if not len(line) and self._lines.get(key) is line:
                 del self._lines[key]
                 self._forget(line)
 

@@ -200,11 +200,16 @@ async def add_labels(db: Transaction, id: UUID, labels: Labels) -> None:
 async def delete(db: Transaction, id: UUID) -> None:
     """Delete a run with its history, claim and logs. Raises `NotFound`."""
     statement = sql_delete(flow_runs).where(flow_runs.c.id == id)
-    deleted = await db.row(statement.returning(flow_runs.c.work_queue_id, flow_runs.c.state_type))
+    pool_id = select(work_queues.c.work_pool_id).where(
+        work_queues.c.id == flow_runs.c.work_queue_id
+    )
+    deleted = await db.row(
+        statement.returning(flow_runs.c.id, pool_id.scalar_subquery().label("work_pool_id"))
+    )
     if deleted is None:
         raise NotFound(MISSING)
-    if deleted.work_queue_id is not None and deleted.state_type != StateType.SCHEDULED:
-        pool_changed(db, queue_id=deleted.work_queue_id)
+    if deleted.work_pool_id is not None:
+        pool_changed(db, deleted.work_pool_id)  # with the run its claim is gone, if it had one
     await db.execute(sql_delete(logs).where(logs.c.flow_run_id == id))
 
 
@@ -324,8 +329,8 @@ def to_wire(
         start_time=row.start_time,
         end_time=row.end_time,
         total_run_time=row.total_run_time_seconds,
-        estimated_run_time=_estimated_run_time(row),
-        estimated_start_time_delta=_estimated_delay(row),
+        estimated_run_time=estimated_run_time(row),
+        estimated_start_time_delta=estimated_delay(row),
         auto_scheduled=row.auto_scheduled,
         infrastructure_document_id=row.infrastructure_document_id,
         infrastructure_pid=row.infrastructure_pid,
@@ -337,15 +342,15 @@ def to_wire(
     )
 
 
-def _estimated_run_time(row: FlowRunRow | Row[Any]) -> float:
-    """Seconds spent running until now."""
+def estimated_run_time(row: FlowRunRow | Row[Any]) -> float:
+    """Seconds spent running until now, by this process's clock."""
     total = float(row.total_run_time_seconds)
     if row.state_type == StateType.RUNNING and row.state_timestamp is not None:
         total += max(0.0, (process_now() - row.state_timestamp).total_seconds())
     return total
 
 
-def _estimated_delay(row: FlowRunRow | Row[Any]) -> float:
+def estimated_delay(row: FlowRunRow | Row[Any]) -> float:
     """Seconds between the time at which a run should have started and its start, or now."""
     if row.expected_start_time is None:
         return 0.0

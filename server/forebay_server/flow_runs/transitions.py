@@ -110,10 +110,11 @@ async def propose(
         epoch = await _write(db, row, facts, decision, state, worker_name, lease)
         is_written = True
     is_accepted = isinstance(decision, Accept)
-    return Outcome(_verdict(decision, state), is_written, epoch if is_accepted else None)
+    return Outcome(verdict(decision, state), is_written, epoch if is_accepted else None)
 
 
-def _verdict(decision: Decision, state: State) -> Verdict:
+def verdict(decision: Decision, state: State) -> Verdict:
+    """`decision` as the API answers it; `state` is the run's, now."""
     match decision:
         case Accept():
             return Verdict(state=state, status=VerdictStatus.ACCEPT, details=AcceptDetails())
@@ -331,7 +332,7 @@ def _tell_work(db: Transaction, row: Row[Any], claim: ClaimChange, state: State)
     if row.pool_id is None:
         return
     if claim is ClaimChange.RELEASE:
-        pool_changed(db, pool_id=row.pool_id)
+        pool_changed(db, row.pool_id)
     elif state.type is StateType.SCHEDULED:
         run_placed(db, row.pool_id, row.work_queue_id, state.state_details.scheduled_time)
 

@@ -11,26 +11,27 @@ from forebay_server.db.engine import Transaction
 
 @dataclass(frozen=True)
 class WorkNotice:
-    """Something changed in a pool or in one of its queues; at least one of the two is known."""
+    """Something changed in a pool, or in one of its queues; at least one of the two is known."""
 
     pool_id: UUID | None = None
-    queue_id: UUID | None = None
+    queue_id: UUID | None = None  # None: in all of its queues
     due: datetime | None = None  # None: now
-    is_pool_wide: bool = False  # whether all queues of the pool may have work now
 
 
 WORK: Topic[WorkNotice] = Topic("work")
 
+# Told too often, it costs somebody a look; told too little, somebody waits in vain.
 
-def pool_changed(
-    db: Transaction, *, pool_id: UUID | None = None, queue_id: UUID | None = None
-) -> None:
-    """Tell, after the commit, that a pool may give runs that it did not give: a slot is free, a
-    limit is another, it was resumed, got a queue, or is gone.
 
-    Telling too often costs a look; telling too little makes somebody wait.
-    """
-    db.publish(WORK, [WorkNotice(pool_id, queue_id, is_pool_wide=True)])
+def pool_changed(db: Transaction, pool_id: UUID) -> None:
+    """Tell, after the commit, that any queue of a pool may give runs that it did not give: a slot
+    is free, the limit is another, the pool was resumed or is gone."""
+    db.publish(WORK, [WorkNotice(pool_id)])
+
+
+def queue_changed(db: Transaction, queue_id: UUID, pool_id: UUID | None = None) -> None:
+    """Tell the same of one queue. Of a new one the pool must be named: nobody knows it yet."""
+    db.publish(WORK, [WorkNotice(pool_id, queue_id)])
 
 
 def run_placed(db: Transaction, pool_id: UUID, queue_id: UUID, due: datetime | None) -> None:

@@ -116,7 +116,7 @@ async def update(db: Transaction, name: str, changes: dict[str, Any]) -> None:
     id = await db.scalar(statement.returning(work_pools.c.id))
     if id is None:
         raise NotFound(f'Work pool "{name}" not found.')
-    pool_changed(db, pool_id=id)
+    pool_changed(db, id)
 
 
 async def delete_by_name(db: Transaction, name: str) -> None:
@@ -128,7 +128,7 @@ async def delete_by_name(db: Transaction, name: str) -> None:
     id = await db.scalar(statement.returning(work_pools.c.id))
     if id is None:
         raise NotFound(f'Work pool "{name}" not found.')
-    pool_changed(db, pool_id=id)
+    pool_changed(db, id)
 
 
 async def mark_ready(db: Transaction, id: UUID) -> None:

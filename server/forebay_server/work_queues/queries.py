@@ -16,7 +16,7 @@ from forebay_server.db.engine import Transaction
 from forebay_server.db.inserts import insert_new
 from forebay_server.errors import Conflict, NotFound
 from forebay_server.work_pools import queries as pools
-from forebay_server.work_pools.notices import pool_changed
+from forebay_server.work_pools.notices import queue_changed
 from forebay_server.work_pools.tables import WorkPoolRow, work_pools
 from forebay_server.work_queues.filters import WorkQueueFilter
 from forebay_server.work_queues.rules import place
@@ -90,7 +90,7 @@ async def create(db: Transaction, pool_name: str, body: WorkQueueCreate) -> Foun
             f'A work queue named "{body.name}" exists already in work pool "{pool_name}".',
             existing_id=str(existing.id),
         )
-    pool_changed(db, pool_id=pool.id, queue_id=row.id)
+    queue_changed(db, row.id, pool.id)
     return await read(db, pool_name, body.name)
 
 
@@ -190,7 +190,7 @@ async def change(db: Transaction, id: UUID, changes: dict[str, Any]) -> None:
     statement = update(work_queues).where(work_queues.c.id == id).values(values)
     if not (await db.execute(statement)).rowcount:
         raise NotFound(f"Work queue {id} not found.")
-    pool_changed(db, queue_id=id)
+    queue_changed(db, id)
 
 
 def _resumed_status(at: datetime) -> Any:
@@ -244,7 +244,7 @@ async def delete_by_id(db: Transaction, id: UUID) -> None:
             f'"{queue.name}" is the default queue of work pool "{queue.work_pool_name}" and is '
             "deleted with the pool only."
         )
-    pool_changed(db, queue_id=id)
+    queue_changed(db, id)
 
 
 async def count_late_runs(db: Transaction, id: UUID) -> int:

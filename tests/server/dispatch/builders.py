@@ -1,6 +1,7 @@
 """Requests for runs, and looks at what the database did for them."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -8,6 +9,9 @@ import httpx2 as httpx
 from sqlalchemy import event
 
 from forebay_server.db.engine import Database
+from forebay_server.dispatch.waiting import WaitingRoom
+
+Claiming = asyncio.Task[httpx.Response]
 
 
 async def claim(
@@ -39,3 +43,26 @@ def counted(database: Database) -> Iterator[list[str]]:
     yield statements
     for engine in engines:
         event.remove(engine, "before_cursor_execute", note)
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    """Return when something has become so."""
+    async with asyncio.timeout(20):
+        while not is_so():  # noqa: ASYNC110 - a count has no event
+            await asyncio.sleep(0.001)
+
+
+async def waiting(
+    api: httpx.AsyncClient, room: WaitingRoom, *, seconds: float = 60, **body: Any
+) -> Claiming:
+    """A request that waits for runs, behind those that wait already."""
+    before = room.waiting
+    task = asyncio.create_task(claim(api, wait_seconds=seconds, **body))
+    await until(lambda: room.waiting == before + 1 or task.done())
+    return task
+
+
+async def answered(claiming: Claiming) -> list[str]:
+    """Names of the runs that a request got before a poll would have come."""
+    async with asyncio.timeout(10):
+        return names(await claiming)
