@@ -4,6 +4,7 @@
 """
 
 import argparse
+import base64
 import json
 import os
 import subprocess
@@ -75,24 +76,23 @@ class Figures:
                 self.schema_breaks[f"{name} {recorder['label']}"] += 1
             if failed and case in interactions:
                 self._keep_example(" ".join(failed), interactions[case])
-        for case in recorder.get("cases", {}).values():
-            self._note_reach(case, interactions)
-
-    def _note_reach(self, case: dict[str, Any], interactions: dict[str, Any]) -> None:
-        value = case["value"]
-        operation = f"{value['method']} {value['path']}"
-        self.operations.add(operation)
-        answer = interactions.get(value["id"], {}).get("response") or {}
-        if answer.get("status_code", 404) not in (404, 405, 415, 422):
-            self.reached.add(operation)
+        for id, case in recorder.get("cases", {}).items():
+            answer = interactions.get(id, {}).get("response") or {}
+            if answer.get("status_code", 404) not in (401, 404, 405, 415, 422):
+                self.reached.add(f"{case['value']['method']} {case['value']['path']}")
 
     def _keep_example(self, why: str, exchange: dict[str, Any]) -> None:
         if len(self.examples) < 50:
             request, answer = exchange["request"], exchange.get("response") or {}
             self.examples.append(
-                f"{why}: {request['method']} {request['uri']} {str(request.get('body'))[:500]} "
-                f"-> {answer.get('status_code')} {str(answer.get('content'))[:300]}"
+                f"{why}: {request['method']} {request['uri']} {_text(request.get('body'))} "
+                f"-> {answer.get('status_code')} {_text(answer.get('content'))}"
             )
+
+
+def _text(content: dict[str, str] | None) -> str:
+    """The beginning of a body as reports have it."""
+    return repr(base64.b64decode(content["$base64"]))[:400] if content else ""
 
 
 @contextmanager
@@ -108,8 +108,8 @@ def running_server(db: str) -> Iterator[RunningServer]:
         yield server
 
 
-def make_objects(server: RunningServer) -> dict[str, dict[str, str]]:
-    """Make one object of each kind; parameters that name them, by pattern of paths."""
+def make_objects(server: RunningServer, end: str) -> dict[str, dict[str, str]]:
+    """Make one object of each kind whose names have that end; how paths lead to them."""
     headers = {"authorization": f"Bearer {server.api_key}"}
     with httpx.Client(base_url=server.api_url, headers=headers) as api:
 
@@ -118,32 +118,33 @@ def make_objects(server: RunningServer) -> dict[str, dict[str, str]]:
             answer.raise_for_status()
             return str(answer.json()["id"])
 
-        made("/work_pools/", name="pool", type="process", concurrency_limit=2)
-        queue = made("/work_pools/pool/queues", name="queue")
-        flow = made("/flows/", name="flow")
-        deployment = made("/deployments/", name="deployment", flow_id=flow, work_pool_name="pool")
+        pool, queue, flow, name = (f"{kind}{end}" for kind in ("pool", "queue", "flow", "name"))
+        made("/work_pools/", name=pool, type="process", concurrency_limit=2)
+        queue_id = made(f"/work_pools/{pool}/queues", name=queue)
+        flow_id = made("/flows/", name=flow)
+        deployment = made("/deployments/", name=name, flow_id=flow_id, work_pool_name=pool)
         run = made(f"/deployments/{deployment}/create_flow_run")
-        variable = made("/variables/", name="variable", value=1)
-        made("/v2/concurrency_limits/", name="limit", limit=5)
-        tag_limit = made("/concurrency_limits/", tag="tag", concurrency_limit=5)
-        heartbeat = {"name": "worker", "heartbeat_interval_seconds": 30}
-        api.post("/work_pools/pool/workers/heartbeat", json=heartbeat).raise_for_status()
+        variable = made("/variables/", name=name, value=1)
+        made("/v2/concurrency_limits/", name=name, limit=5)
+        tag_limit = made("/concurrency_limits/", tag=name, concurrency_limit=5)
+        heartbeat = {"name": name, "heartbeat_interval_seconds": 30}
+        api.post(f"/work_pools/{pool}/workers/heartbeat", json=heartbeat).raise_for_status()
     return {
-        "/work_pools/": {"path.name": "pool", "path.pool": "pool"},
-        "/queues/{name}": {"path.name": "queue", "path.pool": "pool"},
-        "/workers/{name}": {"path.name": "worker", "path.pool": "pool"},
-        "/work_queues/": {"path.id": queue, "path.name": "queue"},
-        "/flows/": {"path.id": flow, "path.name": "flow"},
+        "/work_pools/": {"path.name": pool, "path.pool": pool},
+        "/queues/{name}": {"path.name": queue, "path.pool": pool},
+        "/workers/{name}": {"path.name": name, "path.pool": pool},
+        "/work_queues/": {"path.id": queue_id, "path.name": queue},
+        "/flows/": {"path.id": flow_id, "path.name": flow},
         "/deployments/": {
             "path.id": deployment,
-            "path.flow_name": "flow",
-            "path.deployment_name": "deployment",
+            "path.flow_name": flow,
+            "path.deployment_name": name,
         },
         "/flow_runs/": {"path.id": run},
         "/flow_run_states/": {"query.flow_run_id": run},
-        "/variables/": {"path.id": variable, "path.name": "variable"},
-        "/v2/concurrency_limits/": {"path.id_or_name": "limit"},
-        "/api/concurrency_limits/": {"path.id": tag_limit, "path.tag": "tag"},
+        "/variables/": {"path.id": variable, "path.name": name},
+        "/v2/concurrency_limits/": {"path.id_or_name": name},
+        "/api/concurrency_limits/": {"path.id": tag_limit, "path.tag": name},
         "/collections/": {"path.view": "aggregate-worker-metadata"},
     }
 
@@ -162,17 +163,21 @@ def fuzz_once(server: RunningServer, folder: Path, seed: int, seconds: int) -> P
     """Run schemathesis for about `seconds`; its report."""
     report = folder / f"report-{seed}.ndjson"
     configuration = folder / f"{seed}.toml"
-    # Every other round leads to objects that exist; the rest also has strange names in paths.
-    write_configuration(configuration, make_objects(server) if seed % 2 else {})
+    # Every other round leads to objects that exist, which one deletes and all may then miss; the
+    # rest has strange names in paths, and follows what it makes itself.
+    is_led = seed % 2 == 1
+    write_configuration(configuration, make_objects(server, f"_{seed}") if is_led else {})
+    phases = "examples,coverage,fuzzing" + ("" if is_led else ",stateful")
     command = [BIN / "schemathesis", "--config-file", configuration, "run"]
     command += [f"{server.api_url}/openapi.json", "--checks", CHECKS, "--seed", str(seed)]
+    command += ["--phases", phases]
     command += ["-H", f"Authorization: Bearer {server.api_key}", "--max-time", str(seconds)]
     command += ["--continue-on-failure", "--no-shrink", "--request-timeout", "30"]
     command += ["--suppress-health-check", "all"]
     command += ["--report", "ndjson", "--report-ndjson-path", report, "--output-sanitize", "false"]
     with (folder / "schemathesis.log").open("w") as log:
         environment = {**os.environ, "NO_COLOR": "1"}
-        subprocess.run(command, stdout=log, stderr=log, cwd=folder, env=environment)
+        subprocess.run(command, check=False, stdout=log, stderr=log, cwd=folder, env=environment)
     if not report.exists():
         raise RuntimeError((folder / "schemathesis.log").read_text()[-2000:])
     return report
@@ -183,6 +188,8 @@ def fuzz(db: str, seconds: int, requests: int, seed: int) -> Figures:
     figures = Figures()
     end = time.monotonic() + seconds
     with running_server(db) as server, tempfile.TemporaryDirectory() as folder:
+        described = httpx.get(f"{server.api_url}/openapi.json").json()["paths"]
+        figures.operations = {f"{m.upper()} {path}" for path in described for m in described[path]}
         while not requests or figures.requests < requests:
             left = int(end - time.monotonic())
             if left < 1:
