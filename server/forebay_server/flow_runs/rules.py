@@ -237,6 +237,8 @@ def _pending_guard(facts: Facts, proposed: StateCreate) -> Decision | None:
     if claim is not None and claim.holder != facts.proposer.holder:
         return Abort(f"This run is in a {current.type} state and claimed by another.")
     is_guarded = current.type in HOLDING or current.type is StateType.CANCELLED
+    # A worker claims what a poll offered it, and meanwhile another may have carried that out.
+    is_guarded = is_guarded or (facts.proposer.is_worker and current.type in TERMINAL)
     is_progress = current.type is StateType.PENDING and _name(proposed) not in (
         "Pending",
         current.name,

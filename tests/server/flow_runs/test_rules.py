@@ -100,6 +100,11 @@ CASES: dict[str, tuple[Facts, StateCreate, tuple[str, str | None]]] = {
         a_state("PENDING"),
         ("abort", None),
     ),
+    "a worker does not claim what has ended since the poll": (
+        facts("COMPLETED", proposer=OTHER),
+        a_state("PENDING"),
+        ("abort", None),
+    ),
     "the holder goes on within PENDING": (
         facts("PENDING", claim=MINE, proposer=ME),
         a_state("PENDING", name="Submitting"),

@@ -177,6 +177,19 @@ async def test_cancelling_and_pausing_hold_the_slot(
     assert sorted(await live_claims(database)) == sorted([(cancelled, 1), (paused, 1)])
 
 
+async def test_a_worker_that_was_offered_a_run_does_not_carry_it_out_after_another(
+    api: httpx.AsyncClient, database: Database
+) -> None:
+    place = await a_place(database)
+    run = await a_run(database, place.queue_id)
+    for type in ("PENDING", "RUNNING", "COMPLETED"):
+        await propose(api, run, type, worker="w1")
+
+    answer = await propose(api, run, "PENDING", worker="w2")
+
+    assert verdict(answer) == ("ABORT", "COMPLETED", "Completed")
+
+
 async def test_a_run_claimed_again_has_the_next_epoch_and_no_infrastructure(
     api: httpx.AsyncClient, database: Database
 ) -> None:
