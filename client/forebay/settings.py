@@ -167,7 +167,7 @@ def read_profile(environ: Mapping[str, str]) -> dict[str, str]:
                 f"The profile {named!r} was asked for, but {path} does not exist."
             ) from None
         return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ConfigurationError(f"The profiles file {path} cannot be read: {error}") from None
     tables = document.get("profiles")
     tables = tables if isinstance(tables, dict) else {}

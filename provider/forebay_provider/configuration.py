@@ -38,6 +38,7 @@ def connect(
     agent = f"Terraform/{terraform_version or 'unknown'} terraform-provider-forebay/{__version__}"
     if extra := environ.get("TF_APPEND_USER_AGENT"):
         agent += f" {extra}"
+    agent = agent.encode("ascii", "ignore").decode()  # as headers are
     for name, value in to_values(config).items():
         if not is_known(value):
             return Connection(None, agent, unknown=name)

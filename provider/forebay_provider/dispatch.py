@@ -22,8 +22,8 @@ class Rpc:
         self.name: str = descriptor.name
         self.takes_stream: bool = descriptor.client_streaming
         self.gives_stream: bool = descriptor.server_streaming
-        self._request = _class(descriptor.input_type)
-        self._response = _class(descriptor.output_type)
+        self.request = _class(descriptor.input_type)
+        self.response = _class(descriptor.output_type)
         self._method = method or self._refuse
 
     def __call__(self, data: bytes) -> bytes:
@@ -39,11 +39,11 @@ class Rpc:
             else:
                 yield answer.SerializeToString()
         except Exception as error:  # noqa: BLE001 - the one place where nothing may escape
-            yield failed(self._response, of_any(error)).SerializeToString()
+            yield failed(self.response, of_any(error)).SerializeToString()
 
     def _parse(self, data: bytes) -> Any:
         try:
-            return self._request.FromString(data)
+            return self.request.FromString(data)
         except DecodeError as error:
             raise Failure(
                 Diagnostic(

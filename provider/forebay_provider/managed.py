@@ -74,7 +74,9 @@ class ManagedResources(Provided):
                 new_identity=_current_identity(request),
                 diagnostics=to_messages([warning]),
             )
-        state = objects.decode_present(resource.model, request.current_state)
+        state = objects.decode_state(resource.model, request.current_state)
+        if state is None:
+            raise Failure(Diagnostic("Terraform asked to read an object that does not exist"))
         with explained(f"Could not read {request.type_name}", resource.model):
             found = resource(connection).read(from_values(resource.model, state))
         new = None if found is None else objects.settled(found, state)
@@ -89,7 +91,7 @@ class ManagedResources(Provided):
     ) -> pb.PlanResourceChange.Response:
         resource = self.resource(request.type_name)
         model = resource.model
-        prior = objects.decode(model, request.prior_state)
+        prior = objects.decode_state(model, request.prior_state)
         is_destroy = objects.decode(model, request.proposed_new_state) is None
         config = None if is_destroy else objects.decode(model, request.config)
         result = plan(model, config, prior, _derive(resource))
@@ -131,7 +133,7 @@ class ManagedResources(Provided):
     ) -> pb.ApplyResourceChange.Response:
         resource = self.resource(request.type_name)
         model = resource.model
-        prior = objects.decode(model, request.prior_state)
+        prior = objects.decode_state(model, request.prior_state)
         planned = objects.decode(model, request.planned_state)
         new: Values | None = prior
         problems: tuple[Diagnostic, ...] = ()

@@ -6,7 +6,7 @@ from forebay_provider.framework import codec
 from forebay_provider.framework.declarations import declaration, to_values
 from forebay_provider.framework.diagnostics import Diagnostic, Failure
 from forebay_provider.framework.semantics import keep_form
-from forebay_provider.framework.values import Unknown
+from forebay_provider.framework.values import Unknown, is_known
 from forebay_provider.pb import tfplugin6_pb2 as pb
 
 Values = dict[str, Any]
@@ -26,6 +26,14 @@ def decode_present(model: type[Any], message: pb.DynamicValue) -> Values:
     values = decode(model, message)
     if values is None:
         raise Failure(Diagnostic("Terraform sent null where an object is needed"))
+    return values
+
+
+def decode_state(model: type[Any], message: pb.DynamicValue) -> Values | None:
+    """The values of an object that exists, None if there is none. Raises `Failure`."""
+    values = decode(model, message)
+    if not is_known(values):
+        raise Failure(Diagnostic("Terraform sent a state with values that are not known"))
     return values
 
 
