@@ -114,6 +114,28 @@ async def test_an_integer_out_of_range_is_refused(
 
 
 @pytest.mark.parametrize(
+    ("given", "stored"),
+    [
+        ("2026-01-02T03:04:05", "2026-01-02T03:04:05.000000Z"),
+        ("2026-01-02T03:04:05+02:00", "2026-01-02T01:04:05.000000Z"),
+        ("0001-01-01T00:00:00+14:00", None),
+        ("9999-12-31T23:59:59-12:00", None),
+        ("yesterday", None),
+    ],
+)
+async def test_a_time_without_an_offset_is_utc(
+    api: httpx.AsyncClient, given: str, stored: str | None
+) -> None:
+    line = {"name": "n", "level": 20, "message": "m", "timestamp": given}
+
+    answer = await api.post("/logs/", json=[line])
+
+    assert answer.status_code == (201 if stored else 422), answer.text
+    lines = (await api.post("/logs/filter", json={})).json()
+    assert [line["timestamp"] for line in lines] == ([stored] if stored else [])
+
+
+@pytest.mark.parametrize(
     ("path", "body"),
     [
         ("/flows/", {"name": "n" * 256}),

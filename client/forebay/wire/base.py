@@ -103,7 +103,8 @@ def _no_boolean(value: Any) -> Any:
 
 
 def _to_utc(value: datetime) -> datetime:
-    # Naive times are UTC (compat: stock clients send them in filters and logs).
+    # Naive times are UTC in every field, as in Prefect 3.8.4: its clients pass on what users gave
+    # them, such as the `scheduled_time` of a run or the `anchor_date` of a schedule.
     if value.tzinfo is None:
         return value.replace(tzinfo=UTC)
     try:
