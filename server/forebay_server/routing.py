@@ -22,6 +22,7 @@ from forebay_server.flows import routes as flows
 from forebay_server.health import routes as health
 from forebay_server.logs import routes as logs
 from forebay_server.slots import routes as slots
+from forebay_server.task_runs import routes as task_runs
 from forebay_server.variables import routes as variables
 from forebay_server.work_pools import routes as work_pools
 from forebay_server.work_queues import routes as work_queues
@@ -53,6 +54,7 @@ def routes() -> list[BaseRoute]:
         blocks.router,
         block_documents.router,
         flow_run_inputs.router,
+        task_runs.router,
         slots.router,
         collections.router,
         compatibility.router,

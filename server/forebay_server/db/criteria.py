@@ -16,12 +16,14 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import Boolean
 
 from forebay.wire.base import Text, Timestamp
+from forebay.wire.states import StateType
 
 MAX_VALUES = 10_000  # in one list; below what either database takes in a statement
 
 Condition = ColumnElement[bool]
 Ids = Annotated[list[UUID], Field(max_length=MAX_VALUES)]
 Texts = Annotated[list[Text], Field(max_length=MAX_VALUES)]
+StateTypes = Annotated[list[StateType], Field(max_length=MAX_VALUES)]
 Operator = Literal["and_", "or_"]
 
 
@@ -104,6 +106,78 @@ class TagCriteria(Filter):
             is_empty: Condition = is_empty_list(column)
             conditions.append(is_empty if self.is_null_ else not_(is_empty))
         return self.joined(conditions)
+
+
+class ReferenceCriteria(Filter):
+    """Which ids of another object, or none."""
+
+    any_: Ids | None = None
+    is_null_: bool | None = None
+
+    def condition(self, column: ColumnElement[Any]) -> Condition:
+        """What `column` must fulfil."""
+        return self.joined(any_or_null(column, self.any_, self.is_null_))
+
+
+class StateTypeCriteria(Criteria):
+    """Which types of state."""
+
+    any_: StateTypes | None = None
+    not_any_: StateTypes | None = None
+
+
+class StateNameCriteria(Criteria):
+    """Which names of states."""
+
+    any_: Texts | None = None
+    not_any_: Texts | None = None
+
+
+class StateCriteria(Filter):
+    """Which current states."""
+
+    type: StateTypeCriteria | None = None
+    name: StateNameCriteria | None = None
+
+    def condition(self, type: ColumnElement[Any], name: ColumnElement[Any]) -> Condition:
+        """What the columns of a state's type and name must fulfil."""
+        conditions: list[Condition] = []
+        if self.type is not None:
+            conditions += any_or_not(type, self.type.any_, self.type.not_any_)
+        if self.name is not None:
+            conditions += any_or_not(name, self.name.any_, self.name.not_any_)
+        return self.joined(conditions)
+
+
+class PassedTimeCriteria(TimeCriteria):
+    """Which times, bounds included, or none yet."""
+
+    is_null_: bool | None = None
+
+    def conditions(self, column: ColumnElement[Any]) -> Iterator[Condition]:
+        """What `column` must fulfil."""
+        yield from super().conditions(column)
+        yield from any_or_null(column, None, self.is_null_)
+
+
+def any_or_null(
+    column: ColumnElement[Any], any_: Any | None, is_null: bool | None
+) -> Iterator[Condition]:
+    """Conditions for the values of `any_`, and for null or its absence, as far as given."""
+    if any_ is not None:
+        yield column.in_(any_)
+    if is_null is not None:
+        yield column.is_(None) if is_null else column.is_not(None)
+
+
+def any_or_not(
+    column: ColumnElement[Any], any_: Any | None, not_any: Any | None
+) -> Iterator[Condition]:
+    """Conditions for the values of `any_` and none of `not_any`, as far as given."""
+    if any_ is not None:
+        yield column.in_(any_)
+    if not_any is not None:
+        yield column.not_in(not_any)
 
 
 class has_item(FunctionElement[bool]):

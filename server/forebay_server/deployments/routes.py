@@ -14,7 +14,7 @@ from forebay_server.deployments.filters import DeploymentFilter, DeploymentSort
 from forebay_server.deployments.run_routes import router as run_router
 from forebay_server.deployments.schedule_routes import router as schedule_router
 from forebay_server.deployments.tables import deployments
-from forebay_server.flow_runs.filters import FlowRunFilter, TaskRunFilter
+from forebay_server.flow_runs.filters import FlowRunFilter, RunCriteria
 from forebay_server.flow_runs.tables import flow_runs
 from forebay_server.flows.filters import FlowFilter
 from forebay_server.idempotency.keys import CREATES
@@ -28,6 +28,7 @@ from forebay_server.protocol import (
     page_of,
     page_offset,
 )
+from forebay_server.task_runs.filters import TaskRunFilter
 from forebay_server.work_pools.filters import WorkPoolFilter
 from forebay_server.work_queues.filters import WorkQueueFilter
 
@@ -48,9 +49,10 @@ class DeploymentCriteria(BaseModel):
         """What a deployment, joined with its flow, queue and pool, must fulfil."""
         given = (self.deployments, self.flows, self.work_pools, self.work_pool_queues)
         conditions = [each.condition() for each in given if each is not None]
-        if self.flow_runs is not None:
+        of_runs = RunCriteria(flow_runs=self.flow_runs, task_runs=self.task_runs)
+        if found := list(of_runs.conditions()):
             is_own = flow_runs.c.deployment_id == deployments.c.id
-            has_one = exists().where(is_own, self.flow_runs.condition())
+            has_one = exists().where(is_own, *found)
             conditions.append(has_one.correlate(deployments))
         return and_(true(), *conditions)
 

@@ -2,46 +2,39 @@
 
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, Field
-from sqlalchemy import ColumnElement, UnaryExpression, and_, exists, false, func
+from pydantic import BaseModel
+from sqlalchemy import ColumnElement, UnaryExpression, and_, exists, func, literal, select
 
-from forebay.wire.states import StateType
 from forebay_server.db.criteria import (
-    MAX_VALUES,
     Condition,
     Criteria,
     Filter,
     IdCriteria,
     Ids,
     NameCriteria,
+    PassedTimeCriteria,
+    ReferenceCriteria,
+    StateCriteria,
     TagCriteria,
     Texts,
     TimeCriteria,
+    any_or_not,
+    any_or_null,
 )
 from forebay_server.deployments.filters import DeploymentFilter
 from forebay_server.deployments.tables import deployments
 from forebay_server.flow_runs.tables import flow_runs
 from forebay_server.flows.filters import FlowFilter
 from forebay_server.flows.tables import flows
+from forebay_server.task_runs.filters import TaskRunFilter
+from forebay_server.task_runs.shown import source as shown_tasks
+from forebay_server.task_runs.tables import task_runs
 from forebay_server.work_pools.filters import WorkPoolFilter
 from forebay_server.work_pools.tables import work_pools
 from forebay_server.work_queues.filters import WorkQueueFilter
 from forebay_server.work_queues.tables import work_queues
-
-StateTypes = Annotated[list[StateType], Field(max_length=MAX_VALUES)]
-
-
-class ReferenceCriteria(Filter):
-    """Which ids of another object, or none."""
-
-    any_: Ids | None = None
-    is_null_: bool | None = None
-
-    def condition(self, column: ColumnElement[Any]) -> Condition:
-        """What `column` must fulfil."""
-        return self.joined(_any_or_null(column, self.any_, self.is_null_))
 
 
 class QueueNameCriteria(Filter):
@@ -52,44 +45,13 @@ class QueueNameCriteria(Filter):
 
     def condition(self, column: ColumnElement[Any]) -> Condition:
         """What `column` must fulfil."""
-        return self.joined(_any_or_null(column, self.any_, self.is_null_))
+        return self.joined(any_or_null(column, self.any_, self.is_null_))
 
 
 class ParentRunCriteria(Filter):
-    """Which runs are parents. Task runs are not stored, so no run has one."""
+    """Which runs are parents: those whose tasks stand for the run."""
 
     any_: Ids | None = None
-
-
-class StateTypeCriteria(Criteria):
-    """Which types of state."""
-
-    any_: StateTypes | None = None
-    not_any_: StateTypes | None = None
-
-
-class StateNameCriteria(Criteria):
-    """Which names of states."""
-
-    any_: Texts | None = None
-    not_any_: Texts | None = None
-
-
-class StateCriteria(Filter):
-    """Which current states."""
-
-    type: StateTypeCriteria | None = None
-    name: StateNameCriteria | None = None
-
-    def condition(self) -> Condition:
-        """What the state must fulfil."""
-        return self.joined(self._conditions())
-
-    def _conditions(self) -> Iterator[Condition]:
-        if self.type is not None:
-            yield from _any_or_not(flow_runs.c.state_type, self.type.any_, self.type.not_any_)
-        if self.name is not None:
-            yield from _any_or_not(flow_runs.c.state_name, self.name.any_, self.name.not_any_)
 
 
 class TextCriteria(Criteria):
@@ -103,17 +65,6 @@ class KeyCriteria(Criteria):
 
     any_: Texts | None = None
     not_any_: Texts | None = None
-
-
-class PassedTimeCriteria(TimeCriteria):
-    """Which times, bounds included, or none yet."""
-
-    is_null_: bool | None = None
-
-    def conditions(self, column: ColumnElement[Any]) -> Iterator[Condition]:
-        """What `column` must fulfil."""
-        yield from super().conditions(column)
-        yield from _any_or_null(column, None, self.is_null_)
 
 
 class CreatorCriteria(Filter):
@@ -132,7 +83,7 @@ class CreatorCriteria(Filter):
         type_ = flow_runs.c.created_by["type"].as_string()
         if self.id_ is not None:
             yield id.in_([str(value) for value in self.id_])
-        yield from _any_or_null(type_, self.type_, self.is_null_)
+        yield from any_or_null(type_, self.type_, self.is_null_)
 
 
 class FlowRunFilter(Filter):
@@ -171,16 +122,18 @@ class FlowRunFilter(Filter):
         if self.work_queue_name is not None:
             yield self.work_queue_name.condition(run.work_queue_name)
         if self.state is not None:
-            yield self.state.condition()
+            yield self.state.condition(run.state_type, run.state_name)
         if self.flow_version is not None and self.flow_version.any_ is not None:
             yield run.flow_version.in_(self.flow_version.any_)
         if self.parent_flow_run_id is not None and self.parent_flow_run_id.any_ is not None:
-            yield false()
+            parents = select(task_runs.c.id)
+            parents = parents.where(task_runs.c.flow_run_id.in_(self.parent_flow_run_id.any_))
+            yield run.parent_task_run_id.in_(parents)
         if self.parent_task_run_id is not None:
             yield self.parent_task_run_id.condition(run.parent_task_run_id)
         if self.idempotency_key is not None:
             key = self.idempotency_key
-            yield and_(*_any_or_not(run.idempotency_key, key.any_, key.not_any_))
+            yield and_(*any_or_not(run.idempotency_key, key.any_, key.not_any_))
         if self.created_by is not None:
             yield self.created_by.condition()
         yield from self._times()
@@ -194,28 +147,6 @@ class FlowRunFilter(Filter):
         ):
             if criteria is not None:
                 yield and_(*criteria.conditions(column))
-
-
-def _any_or_null(
-    column: ColumnElement[Any], any_: Any | None, is_null: bool | None
-) -> Iterator[Condition]:
-    if any_ is not None:
-        yield column.in_(any_)
-    if is_null is not None:
-        yield column.is_(None) if is_null else column.is_not(None)
-
-
-def _any_or_not(
-    column: ColumnElement[Any], any_: Any | None, not_any: Any | None
-) -> Iterator[Condition]:
-    if any_ is not None:
-        yield column.in_(any_)
-    if not_any is not None:
-        yield column.not_in(not_any)
-
-
-class TaskRunFilter(BaseModel):
-    """Accepted and ignored: task runs are not stored."""
 
 
 class RunCriteria(BaseModel):
@@ -235,6 +166,11 @@ class RunCriteria(BaseModel):
             yield self.flow_runs.condition()
         if self.flows is not None:
             yield exists().where(flows.c.id == run.flow_id, self.flows.condition())
+        # Most tasks are told of by events only: whether a run has any task says nothing here.
+        if self.task_runs is not None and self.task_runs.model_dump(exclude_defaults=True):
+            tasks = select(literal(1)).select_from(shown_tasks)
+            is_own = task_runs.c.flow_run_id == run.id
+            yield tasks.where(is_own, self.task_runs.condition()).exists()
         if self.deployments is not None:
             is_own = deployments.c.id == run.deployment_id
             yield exists().where(is_own, self.deployments.condition())

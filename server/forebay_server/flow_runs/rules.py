@@ -168,7 +168,8 @@ def _second_start(facts: Facts, proposed: StateCreate) -> Decision | None:
     return None
 
 
-def _has_data(data: object) -> bool:
+def has_data(data: object) -> bool:
+    """Whether a state's data leads to a result that was kept."""
     is_unpersisted = isinstance(data, dict) and data.get("type") == "unpersisted"
     return bool(data) and not is_unpersisted
 
@@ -177,8 +178,8 @@ def _data_loss(facts: Facts, proposed: StateCreate) -> Decision | None:
     current = facts.run.state
     is_loss = (
         current.type is proposed.type is StateType.COMPLETED
-        and _has_data(current.data)
-        and not _has_data(proposed.data)
+        and has_data(current.data)
+        and not has_data(proposed.data)
     )
     if not is_loss:
         return None
@@ -197,7 +198,7 @@ def _terminal(facts: Facts, proposed: StateCreate) -> Decision | None:
     if (
         current.type is StateType.COMPLETED
         and proposed.type not in TERMINAL
-        and _has_data(current.data)
+        and has_data(current.data)
     ):
         return Reject("Run is already COMPLETED.")
     if proposed.type is StateType.SCHEDULED and not facts.run.has_deployment:

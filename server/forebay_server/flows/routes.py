@@ -11,7 +11,7 @@ from forebay.wire.flows import Flow, FlowCreate, FlowUpdate
 from forebay_server.db.criteria import Condition
 from forebay_server.deployments.filters import DeploymentFilter
 from forebay_server.deployments.tables import deployments
-from forebay_server.flow_runs.filters import FlowRunFilter, TaskRunFilter
+from forebay_server.flow_runs.filters import FlowRunFilter, RunCriteria
 from forebay_server.flow_runs.tables import flow_runs
 from forebay_server.flows import queries
 from forebay_server.flows.filters import FlowFilter, FlowSort
@@ -27,6 +27,7 @@ from forebay_server.protocol import (
     page_of,
     page_offset,
 )
+from forebay_server.task_runs.filters import TaskRunFilter
 from forebay_server.work_pools.filters import WorkPoolFilter
 from forebay_server.work_pools.tables import work_pools
 from forebay_server.work_queues.tables import work_queues
@@ -48,9 +49,10 @@ class FlowCriteria(BaseModel):
         conditions: list[Condition] = [true()]
         if self.flows is not None:
             conditions.append(self.flows.condition())
-        if self.flow_runs is not None:
+        of_runs = RunCriteria(flow_runs=self.flow_runs, task_runs=self.task_runs)
+        if found := list(of_runs.conditions()):
             is_own = flow_runs.c.flow_id == flows.c.id
-            conditions.append(_any(is_own, self.flow_runs.condition()))
+            conditions.append(_any(is_own, and_(*found)))
         if self.deployments is not None:
             is_own = deployments.c.flow_id == flows.c.id
             conditions.append(_any(is_own, self.deployments.condition()))
