@@ -5,35 +5,22 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import FastAPI
 
 from forebay import __version__
-from forebay_server.access.authentication import Authenticator, authenticated
-from forebay_server.blocks import document_routes as block_documents
-from forebay_server.blocks import routes as blocks
+from forebay_server.access.authentication import Authenticator
 from forebay_server.blocks.vault import Vault
-from forebay_server.collections import routes as collections
-from forebay_server.compatibility import routes as compatibility
-from forebay_server.concurrency_limits import routes as concurrency_limits
-from forebay_server.concurrency_limits import tag_routes as tag_limits
 from forebay_server.db.engine import Database
 from forebay_server.db.relay import Relay
-from forebay_server.deployments import routes as deployments
-from forebay_server.dispatch import routes as dispatch
 from forebay_server.dispatch.waiting import WaitingRoom
-from forebay_server.events import routes as events
 from forebay_server.events.queries import STORED
 from forebay_server.events.recorder import Recorder
 from forebay_server.events.streaming import Stream
 from forebay_server.flow_run_events.queries import STATES
-from forebay_server.flow_runs import routes as flow_runs
-from forebay_server.flows import routes as flows
 from forebay_server.gate import Gate
-from forebay_server.health import routes as health
-from forebay_server.logs import routes as logs
 from forebay_server.openapi import describe
 from forebay_server.protocol import install_error_handlers
-from forebay_server.refusals import ERRORS
+from forebay_server.routing import routes
 from forebay_server.services.expiry import EXPIRY
 from forebay_server.services.foreman import FOREMAN
 from forebay_server.services.late_runs import LATE_RUNS
@@ -43,12 +30,7 @@ from forebay_server.services.rescuer import RESCUER
 from forebay_server.services.retention import retention
 from forebay_server.services.scheduler import SCHEDULER
 from forebay_server.settings import ServerSettings
-from forebay_server.slots import routes as slots
-from forebay_server.variables import routes as variables
-from forebay_server.work_pools import routes as work_pools
 from forebay_server.work_pools.notices import WORK, WorkNotice
-from forebay_server.work_queues import routes as work_queues
-from forebay_server.workers import routes as workers
 
 SERVICES: tuple[Service, ...] = (EXPIRY, FOREMAN, LATE_RUNS, LEASES, RESCUER, SCHEDULER)
 
@@ -100,30 +82,5 @@ def create_app(settings: ServerSettings) -> FastAPI:
     install_error_handlers(app)
     app.add_middleware(Gate, hosts=settings.own_hosts)
     app.openapi = partial(describe, app)  # type: ignore[method-assign]
-    app.include_router(health.public, prefix="/api", responses=ERRORS)
-    api = APIRouter(prefix="/api", dependencies=[Depends(authenticated)], responses=ERRORS)
-    for router in (
-        health.router,
-        work_pools.router,
-        work_queues.router,
-        workers.router,
-        dispatch.router,
-        flows.router,
-        deployments.router,
-        flow_runs.router,
-        logs.router,
-        events.router,
-        concurrency_limits.router,
-        tag_limits.router,
-        variables.router,
-        blocks.router,
-        block_documents.router,
-        slots.router,
-        collections.router,
-        compatibility.router,
-    ):
-        api.include_router(router)
-    app.include_router(api)
-    for streams in (events.streams, logs.streams):
-        app.include_router(streams, prefix="/api")
+    app.router.routes.extend(routes())
     return app

@@ -4,7 +4,7 @@ import json
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
@@ -50,15 +50,14 @@ def _add_errors(document: dict[str, Any]) -> None:
 
     Declared on the routes they would cost a third of the server's start, for nobody.
     """
-    models = [(answer["model"], "serialization") for answer in ERRORS.values()]
+    mode: Literal["serialization"] = "serialization"
+    models = [(answer["model"], mode) for answer in ERRORS.values()]
     inputs, definitions = models_json_schema(models, ref_template="#/components/schemas/{model}")
     document["components"]["schemas"] |= definitions["$defs"]
     document["components"]["responses"] = {
         str(status): {
             "description": answer["description"],
-            "content": {
-                "application/json": {"schema": inputs[(answer["model"], "serialization")]}
-            },
+            "content": {"application/json": {"schema": inputs[(answer["model"], mode)]}},
         }
         for status, answer in ERRORS.items()
     }
