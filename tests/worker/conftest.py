@@ -136,14 +136,16 @@ def count_beside_me(folder):
 class Site:
     """A pool of its own on a running server, with a folder of code and workers."""
 
-    def __init__(self, server: RunningServer, name: str, folder: Path) -> None:
+    def __init__(
+        self, server: RunningServer, name: str, folder: Path, pool: WorkPoolCreate | None = None
+    ) -> None:
         self.server = server
         self.name = name
         self.folder = folder
         self.client = Client(ClientSettings(api_url=server.api_url, api_key=server.api_key))
         self.started: list[WorkerProcess] = []
         (folder / "flow.py").write_text(FLOW)
-        self.client.send(work_pools.create(WorkPoolCreate(name=name, type="process")))
+        self.client.send(work_pools.create(pool or WorkPoolCreate(name=name, type="process")))
         self.flow = self.client.send(flows.create(FlowCreate(name=name)))
 
     def deploy(self, function: str, **values: Any) -> Deployment:

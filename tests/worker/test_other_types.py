@@ -194,21 +194,29 @@ class Trouble(logging.Handler):
         self.told.set()
 
 
+class Idle:
+    """A source that has nothing."""
+
+    pause_seconds = 1.0
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def ask(self, free: int | None, awaited: int) -> list[FlowRun]:
+        self.asked += 1
+        return []
+
+
 async def test_worker_whose_heartbeats_fail_asks_for_no_work(
     site: Site, unused_tcp_port: int
 ) -> None:
-    asked: list[int | None] = []
-
-    async def offers(free: int | None) -> list[FlowRun]:
-        asked.append(free)
-        return []
-
+    source = Idle()
     settings = ClientSettings(api_url=f"http://127.0.0.1:{unused_tcp_port}/api", max_tries=1)
     async with AsyncClient(settings) as client:
         with Client(settings) as log_client:
             shipper = LogShipper(log_client)
             at = Surroundings(client, shipper, Cloud(), "w", site.name, asyncio.Event())
-            worker = Worker(at, WorkerOptions(), offers)
+            worker = Worker(at, WorkerOptions(), source)
             trouble = Trouble()
             logging.getLogger("forebay_worker.loop").addHandler(trouble)
             task = asyncio.create_task(worker.run())
@@ -219,5 +227,5 @@ async def test_worker_whose_heartbeats_fail_asks_for_no_work(
             shipper.close(1)
     logging.getLogger("forebay_worker.loop").removeHandler(trouble)
 
-    assert asked == []
+    assert source.asked == 0
     assert not worker.is_healthy

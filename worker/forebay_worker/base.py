@@ -154,7 +154,14 @@ def installed_types() -> list[str]:
 def find_type(name: str) -> type[WorkerType[Any]]:
     """The class of a worker type. Raises `UnknownWorkerType`."""
     for entry_point in entry_points(group=ENTRY_POINTS, name=name):
-        found = entry_point.load()
+        try:
+            found = entry_point.load()
+        except ModuleNotFoundError as error:
+            distribution = entry_point.dist.name if entry_point.dist else "its package"
+            raise UnknownWorkerType(
+                f"The worker type {name!r} needs {error.name!r}, which is not installed here. "
+                f"Install it with `pip install '{distribution}[{name}]'`."
+            ) from None
         assert isinstance(found, type) and issubclass(found, WorkerType)
         return found
     raise UnknownWorkerType(

@@ -10,6 +10,7 @@ from forebay import templates
 from forebay.errors import ForebayError
 from forebay.pool_types import default_template
 from forebay.settings import ClientSettings
+from forebay.wire.claims import ClaimedDeployment, ClaimedPool
 from forebay.wire.deployments import Deployment
 from forebay.wire.flow_runs import FlowRun
 from forebay.wire.work_pools import WorkPool
@@ -21,6 +22,10 @@ from forebay_worker.execute import (
     RUN_VARIABLE,
 )
 
+# Each as it was read by itself, or as it came with a claim.
+Pool = WorkPool | ClaimedPool
+Origin = Deployment | ClaimedDeployment
+
 # An environment has room for little; larger parameters are read from the API.
 MAX_PARAMETERS_VARIABLE = 65_536
 
@@ -31,8 +36,8 @@ class InvalidConfiguration(ForebayError):
 
 def build_configuration(
     worker_type: type[WorkerType[Any]],
-    pool: WorkPool,
-    deployment: Deployment | None,
+    pool: Pool,
+    deployment: Origin | None,
     run: FlowRun,
 ) -> JobConfiguration:
     """The run's job configuration: defaults, then the deployment's variables, then the run's.

@@ -1,12 +1,12 @@
-"""The worker: heartbeats, polls, starts what is due, ends what must end. Knows no worker type."""
+"""The worker: heartbeats, takes runs, starts what is due, ends what must end. Knows no worker type."""
 
 import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Coroutine, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from uuid import UUID
 
 from forebay.calls import flow_runs, work_pools
@@ -17,6 +17,7 @@ from forebay_worker.adoption import left_behind
 from forebay_worker.base import StartFailed
 from forebay_worker.proposals import backoff
 from forebay_worker.runs import KILL_GRACE_SECONDS, RunInHand, Surroundings
+from forebay_worker.sources import PAGE, POLL_SECONDS, HeldRun, ServerSource, Source
 
 logger = logging.getLogger(__name__)
 
@@ -24,15 +25,11 @@ HEARTBEAT_SECONDS = 5
 LEASE_SECONDS = 20.0  # what the server gives a worker with this interval
 # A worker that has not renewed its leases for so long starts nothing: they may run out meanwhile.
 FENCED_AFTER_SECONDS = LEASE_SECONDS * 2 / 3
-POLL_SECONDS = 2.0
 MIN_POLL_SECONDS = 0.2  # between polls that something else than time has caused
-PAGE = 200  # the API's largest page
 # How long a process may go on after its run has ended for the server.
 AFTERLIFE_SECONDS = 30.0
 TIDY_SECONDS = 3600.0
 REPORT_SECONDS = 10.0  # for the last reports of a worker that stops
-
-Offers = Callable[[int | None], Awaitable[list[FlowRun]]]
 
 
 @dataclass(frozen=True)
@@ -53,11 +50,18 @@ class Worker:
         self,
         surroundings: Surroundings,
         options: WorkerOptions,
-        offers: Offers | None = None,
+        source: Source | None = None,
     ) -> None:
         self._at = surroundings
         self._options = options
-        self._offers = offers or self._poll_for_offers
+        self._source = source or ServerSource(
+            surroundings.client,
+            surroundings.pool_name,
+            surroundings.worker_name,
+            queue_names=options.queue_names,
+            prefetch_seconds=options.prefetch_seconds,
+            is_patient=not options.run_once,
+        )
         self._runs: dict[UUID, RunInHand] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._awaited: dict[UUID, asyncio.Task[None]] = {}  # offers whose time has not come
@@ -99,10 +103,11 @@ class Worker:
             await self._until_stopping(self._alive.wait())
             await self._until_stopping(self._take_over())
             if self._options.run_once:
-                await self._poll_once()
+                if not self._is_fenced():
+                    await self._ask_once()
                 await self._until_stopping(self._all_done())
             else:
-                await self._keep_polling()
+                await self._until_stopping(self._keep_asking())
             await self._drain()
         finally:
             for task in background:
@@ -126,54 +131,51 @@ class Worker:
                 logger.warning("old infrastructure could not be deleted: %s", error)
             await asyncio.sleep(TIDY_SECONDS)
 
-    async def _keep_polling(self) -> None:
+    async def _keep_asking(self) -> None:
         pauses = backoff()
         while not self._at.stopping.is_set():
             self._wake.clear()
-            pause = POLL_SECONDS
-            if await self._poll_once():
+            if self._free_slots() == 0 or self._is_fenced():
+                await self._rest(POLL_SECONDS)
+            elif await self._ask_once():
                 pauses = backoff()
+                if self._source.pause_seconds:
+                    await asyncio.sleep(MIN_POLL_SECONDS)
+                    await self._rest(self._source.pause_seconds)
             else:
-                pause = max(POLL_SECONDS, next(pauses))
-            await self._rest(pause)
+                await self._rest(max(POLL_SECONDS, next(pauses)))
 
     async def _rest(self, seconds: float) -> None:
-        """Wait for the next poll; a free slot brings it forward."""
-        await asyncio.sleep(MIN_POLL_SECONDS)
+        """Wait before asking again; a free slot brings it forward."""
         try:
             async with asyncio.timeout(random.uniform(0.7, 1.3) * seconds):
                 await self._wake.wait()
         except TimeoutError:
             return
 
-    async def _poll_once(self) -> bool:
-        """Take up what is offered; false when the API could not say."""
-        free = self._free_slots()
-        if free == 0 or self._is_fenced():
-            return True
+    async def _ask_once(self) -> bool:
+        """Take up what there is to do; false when the API could not say."""
         try:
-            offered = await self._offers(free)
+            work = await self._source.ask(self._free_slots(), len(self._awaited))
         except ForebayError as error:
             self._tell_trouble("work could not be asked for", error)
             return False
         self._trouble.discard("work could not be asked for")
         self.last_poll = datetime.now(UTC)
-        for run in offered:
-            if run.id not in self._runs and run.id not in self._awaited:
-                self._consider(run)
+        for item in work:
+            if isinstance(item, HeldRun):
+                self._accept(item)
+            elif item.id not in self._runs and item.id not in self._awaited:
+                self._consider(item)
         return True
 
-    async def _poll_for_offers(self, free: int | None) -> list[FlowRun]:
-        # Offers that wait for their time come again, and must not crowd out those that are due.
-        limit = None if free is None else min(PAGE, free + len(self._awaited))
-        call = work_pools.due_runs(
-            self._at.pool_name,
-            queue_names=self._options.queue_names,
-            scheduled_before=datetime.now(UTC) + timedelta(seconds=self._options.prefetch_seconds),
-            limit=limit,
-            worker=self._at.worker_name,
-        )
-        return [offer.flow_run for offer in await self._at.client.send(call)]
+    def _accept(self, held: HeldRun) -> None:
+        """Take up a run that is claimed; a worker that may start nothing gives it back."""
+        run = RunInHand(held.run, self._at, held)
+        if self._is_fenced():
+            self._keep(run.hand_back("could not renew its claims"))
+        elif held.run.id not in self._runs:
+            self._hold(run, run.carry_out())
 
     def _consider(self, run: FlowRun) -> None:
         """Take up a run now, or when its time has come."""
@@ -302,11 +304,14 @@ class Worker:
             await asyncio.wait(self._tasks)
 
     async def _until_stopping(self, step: Awaitable[object]) -> None:
+        """Return when `step` is done, or given up because the worker stops. Raises as it does."""
         task = asyncio.ensure_future(step)
         stopping = asyncio.create_task(self._at.stopping.wait())
         await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        for each in (task, stopping):
-            each.cancel()
+        stopping.cancel()
+        if task.done():
+            task.result()
+        task.cancel()
 
     def _keep(self, step: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(step)

@@ -49,9 +49,9 @@ class Output:
         self._cutters: dict[str, LineCutter] = {}
         self._last: deque[str] = deque(maxlen=REMEMBERED_LINES)
 
-    def feed(self, name: str, text: str) -> None:
-        """Take what has arrived of a stream; lines may be cut anywhere."""
-        for line in self._cutters.setdefault(name, LineCutter()).feed_text(text):
+    def feed(self, name: str, data: bytes) -> None:
+        """Take what has arrived of a stream; it may be cut anywhere."""
+        for line in self._cutters.setdefault(name, LineCutter()).feed(data):
             self.line(name, line)
 
     def end(self) -> None:

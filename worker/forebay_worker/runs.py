@@ -16,12 +16,15 @@ from forebay.wire.states import TERMINAL, StateCreate, StateType, Verdict
 from forebay_worker.base import Assignment, JobConfiguration, Outcome, StartFailed, WorkerType
 from forebay_worker.configuration import (
     InvalidConfiguration,
+    Origin,
+    Pool,
     api_environment,
     build_configuration,
     run_environment,
 )
 from forebay_worker.proposals import backoff, is_accepted, is_passing, new_state, reason
 from forebay_worker.shipping import LogShipper
+from forebay_worker.sources import HeldRun
 
 logger = logging.getLogger(__name__)
 
@@ -56,9 +59,12 @@ class Interrupted(Exception):
 class RunInHand:
     """A run that this worker has claimed, or is about to."""
 
-    def __init__(self, run: FlowRun, surroundings: Surroundings) -> None:
+    def __init__(
+        self, run: FlowRun, surroundings: Surroundings, held: HeldRun | None = None
+    ) -> None:
         self.run = run
         self._at = surroundings
+        self._held = held
         self._claim: str | None = None
         self._configuration: JobConfiguration | None = None
         self._infrastructure_id: str | None = None
@@ -133,6 +139,13 @@ class RunInHand:
             await self._report(new_state(StateType.RUNNING))
         await self._see_to_the_end(self._infrastructure_id)
 
+    async def hand_back(self, why: str) -> None:
+        """Let another worker take the claimed run; `why` goes on "The worker …"."""
+        self._claim = self._held.claim if self._held is not None else self._claim
+        message = f"Worker {self._at.worker_name} {why} before it started the run."
+        now = datetime.now(UTC)
+        await self._report(new_state(StateType.SCHEDULED, message, scheduled_time=now))
+
     async def give_up(self, error: Exception) -> None:
         """End a claimed run and report it CRASHED for an error that nothing here foresaw."""
         if not self.is_claimed:
@@ -164,6 +177,10 @@ class RunInHand:
     # The steps.
 
     async def _take(self) -> bool:
+        if self._held is not None:
+            self._claim = self._held.claim
+            self.state(StateType.PENDING)
+            return True
         proposed = new_state(StateType.PENDING)
         call = flow_runs.claim(self.run.id, proposed, worker=self._at.worker_name)
         try:
@@ -180,13 +197,7 @@ class RunInHand:
         return True
 
     async def _prepare(self) -> Assignment:
-        pool = await self._patiently(work_pools.read(self._at.pool_name))
-        deployment = None
-        if self.run.deployment_id is not None:
-            try:
-                deployment = await self._patiently(deployments.read(self.run.deployment_id))
-            except NotFound:
-                raise NotFound("The run's deployment has been deleted.") from None
+        pool, deployment = await self._read_origins()
         self._configuration = build_configuration(
             type(self._at.worker_type), pool, deployment, self.run
         )
@@ -196,6 +207,18 @@ class RunInHand:
         )
         credentials = api_environment(settings)
         return Assignment(self.run, environment, credentials, self, self._at.worker_name)
+
+    async def _read_origins(self) -> tuple[Pool, Origin | None]:
+        """The pool and the deployment that the run's configuration comes from."""
+        if self._held is not None:
+            return self._held.pool, self._held.deployment
+        pool = await self._patiently(work_pools.read(self._at.pool_name))
+        if self.run.deployment_id is None:
+            return pool, None
+        try:
+            return pool, await self._patiently(deployments.read(self.run.deployment_id))
+        except NotFound:
+            raise NotFound("The run's deployment has been deleted.") from None
 
     @property
     def _is_reported_here(self) -> bool:
@@ -255,9 +278,7 @@ class RunInHand:
     async def _hand_back(self) -> None:
         """Give up a claim for which nothing was started."""
         if self._at.stopping.is_set() and not self._ending.is_set():
-            now = datetime.now(UTC)
-            message = f"Worker {self._at.worker_name} stopped before it started the run."
-            await self._report(new_state(StateType.SCHEDULED, message, scheduled_time=now))
+            await self.hand_back("stopped")
             return
         await self._conclude(Outcome(None, "nothing had been started"))
 
