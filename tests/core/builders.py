@@ -1,13 +1,18 @@
 """What the tests of the command line share: making runs, playing the worker, reading JSON."""
 
 import json
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from subprocess import CompletedProcess
 from typing import Any
 from uuid import UUID
 
+from typer.testing import CliRunner
+
 from forebay.calls import deployments, flow_runs, logs
+from forebay.cli.failures import run as run_command
+from forebay.cli.root import build
 from forebay.client import Client
 from forebay.wire.deployments import Deployment
 from forebay.wire.flow_runs import DeploymentFlowRunCreate, FlowRun
@@ -20,6 +25,22 @@ SOURCE = '''
 def say_hello(name: str, times: int = 1) -> None:
     """Greet somebody."""
 '''
+
+
+def run_here(*args: object, input: str = "") -> CompletedProcess[str]:
+    """What the command line does and says when it is called within this process."""
+    words = [str(arg) for arg in args]
+    code: object = 0
+    with CliRunner().isolation(input=input) as (out, errors, _):
+        try:
+            run_command(lambda: build()(args=words, prog_name="forebay"))
+        except SystemExit as end:
+            code = end.code or 0
+        sys.stdout.flush()
+        sys.stderr.flush()
+        told, complained = out.getvalue().decode(), errors.getvalue().decode()
+    assert isinstance(code, int)
+    return CompletedProcess(words, code, told, complained)
 
 
 def register(run: Run, pool: str, *options: str) -> Any:

@@ -48,7 +48,7 @@ def environment(shared_server: Any) -> dict[str, str]:
 def pool(environment: dict[str, str]) -> str:
     """A pool that exists."""
     name = f"pool {uuid.uuid4()}"
-    code, shown = on_terminal(environment, "work-pool", "create", name)
+    code, shown = on_terminal(environment, "work-pool", "create", name, "-t", "process")
     assert code == 0, shown
     return name
 
@@ -90,7 +90,7 @@ def test_delete_that_is_not_agreed_to_changes_nothing(
 
 def test_names_in_brackets_are_shown_as_they_are(environment: dict[str, str]) -> None:
     name = f"[red]{uuid.uuid4()} :smile:"
-    code, _ = on_terminal(environment, "work-pool", "create", name)
+    code, _ = on_terminal(environment, "work-pool", "create", name, "-t", "process")
 
     _, shown = on_terminal(environment, "work-pool", "ls")
 

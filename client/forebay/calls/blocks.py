@@ -25,6 +25,12 @@ def read_type(slug: str) -> Call[BlockType]:
     return call("GET", f"/block_types/slug/{segment(slug)}", BlockType)
 
 
+def filter_types(*, limit: int | None = None, offset: int = 0) -> Call[list[BlockType]]:
+    """Block types by name; at most 200 a page."""
+    body = {"limit": limit, "offset": offset}
+    return call("POST", "/block_types/filter", list[BlockType], body, is_repeatable=True)
+
+
 def create_schema(body: BlockSchemaCreate) -> Call[BlockSchema]:
     """Create a block schema, or answer the one that has these fields already."""
     return call("POST", "/block_schemas/", BlockSchema, body, is_repeatable=True)

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 from forebay.calls import Call, call
+from forebay.wire.base import format_time
 from forebay.wire.flow_runs import FlowRun, FlowRunCreate, FlowRunUpdate, Labels
 from forebay.wire.states import State, StateCreate, StateType, Verdict
 
@@ -46,6 +48,8 @@ def filter(
     queue_names: Sequence[str] | None = None,
     pool_names: Sequence[str] | None = None,
     flow_names: Sequence[str] | None = None,
+    names: Sequence[str] | None = None,
+    scheduled_before: datetime | None = None,
     sort: str | None = None,
     limit: int | None = None,
     offset: int = 0,
@@ -65,6 +69,10 @@ def filter(
         runs["deployment_id"] = _any(deployment_ids)
     if queue_names is not None:
         runs["work_queue_name"] = _any(queue_names)
+    if names is not None:
+        runs["name"] = _any(names)
+    if scheduled_before is not None:
+        runs["next_scheduled_start_time"] = {"before_": format_time(scheduled_before)}
     body: dict[str, Any] = {"flow_runs": runs or None, "limit": limit, "offset": offset}
     if pool_names is not None:
         body["work_pools"] = {"name": _any(pool_names)}

@@ -9,6 +9,7 @@ from forebay.calls import Call, call, segment
 from forebay.calls.flow_runs import WORKER_HEADER
 from forebay.wire.base import format_time
 from forebay.wire.flow_runs import ScheduledFlowRun
+from forebay.wire.slots import WorkPoolSlots
 from forebay.wire.work_pools import Worker, WorkPool, WorkPoolCreate, WorkPoolUpdate
 
 
@@ -85,3 +86,17 @@ def workers(name: str) -> Call[list[Worker]]:
     """A pool's workers, the latest heartbeat first."""
     path = f"/work_pools/{segment(name)}/workers/filter"
     return call("POST", path, list[Worker], {}, is_repeatable=True)
+
+
+def delete_worker(pool: str, name: str) -> Call[None]:
+    """Forget a worker; it is known again from its next heartbeat on."""
+    return call("DELETE", f"/work_pools/{segment(pool)}/workers/{segment(name)}")
+
+
+def slots(
+    name: str, *, page: int = 1, limit: int | None = None, runs_of_each: int | None = None
+) -> Call[WorkPoolSlots]:
+    """A pool's queues with the runs that hold their slots; at most 200 queues a page."""
+    path = f"/work_pools/{segment(name)}/concurrency_status"
+    body = {"page": page, "limit": limit, "flow_run_limit": runs_of_each}
+    return call("POST", path, WorkPoolSlots, body, is_repeatable=True)

@@ -1,10 +1,20 @@
 """Work queues. Source: Prefect 3.8.4 `/work_pools/{name}/queues` and `/work_queues`."""
 
 from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from forebay.calls import Call, call, segment
-from forebay.wire.work_queues import WorkQueue, WorkQueueCreate, WorkQueueUpdate
+from forebay.wire.base import format_time
+from forebay.wire.flow_runs import FlowRun
+from forebay.wire.slots import WorkQueueSlots
+from forebay.wire.work_queues import (
+    WorkQueue,
+    WorkQueueCreate,
+    WorkQueueStatusDetail,
+    WorkQueueUpdate,
+)
 
 
 def create(
@@ -50,3 +60,25 @@ def filter_all(*, limit: int | None = None, offset: int = 0) -> Call[list[WorkQu
     """The queues of all pools; at most 200 a page."""
     body = {"limit": limit, "offset": offset}
     return call("POST", "/work_queues/filter", list[WorkQueue], body, is_repeatable=True)
+
+
+def due_runs(
+    id: UUID, *, scheduled_before: datetime | None = None, limit: int | None = None
+) -> Call[list[FlowRun]]:
+    """Runs of a queue that may be claimed, the earliest first. Nothing is claimed or marked."""
+    body: dict[str, Any] = {"limit": limit}
+    if scheduled_before is not None:
+        body["scheduled_before"] = format_time(scheduled_before)
+    return call("POST", f"/work_queues/{id}/get_runs", list[FlowRun], body, is_repeatable=True)
+
+
+def slots(id: UUID, *, page: int = 1, limit: int | None = None) -> Call[WorkQueueSlots]:
+    """The runs that hold slots of a queue, the oldest claims first; at most 200 a page."""
+    path = f"/work_queues/{id}/concurrency_status"
+    body = {"page": page, "limit": limit}
+    return call("POST", path, WorkQueueSlots, body, is_repeatable=True)
+
+
+def health(id: UUID) -> Call[WorkQueueStatusDetail]:
+    """Whether a queue is polled and has no late runs."""
+    return call("GET", f"/work_queues/{id}/status", WorkQueueStatusDetail)

@@ -15,6 +15,7 @@ from typer.main import get_command, get_group
 
 from forebay import __version__
 from forebay.cli.failures import MissingPackage
+from forebay.cli.spelling import spell_out
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -23,12 +24,19 @@ if TYPE_CHECKING:
 MARKUP = None
 ENTRY_POINTS = "forebay.commands"
 
+LIMITS = "forebay.cli.global_concurrency_limit"
 OWN_GROUPS = {
     "work-pool": ("forebay.cli.work_pool", "Make, change and look at work pools."),
     "work-queue": ("forebay.cli.work_queue", "Make, change and look at the queues of a pool."),
     "deployment": ("forebay.cli.deployment", "Register code and run it."),
     "flow-run": ("forebay.cli.flow_run", "Look at runs, follow and cancel them."),
+    "flow": ("forebay.cli.flow", "Look at flows."),
+    "global-concurrency-limit": (LIMITS, "Limit what runs at once across pools; short: gcl."),
+    "variable": ("forebay.cli.variable", "Make, change and look at variables."),
+    "config": ("forebay.cli.config", "Look at settings and change them."),
+    "profile": ("forebay.cli.profile", "Named sets of settings."),
 }
+SHORT_NAMES = {"gcl": "global-concurrency-limit"}
 # An entry point carries no text, and reading it from the package would import the package.
 ANNOUNCED_HELP = {
     "server": "Run the control plane.",
@@ -48,6 +56,7 @@ class LazyGroup(TyperGroup):
         """The context of the real group, which click then goes on with."""
         app = self._load()
         app.rich_markup_mode = MARKUP
+        spell_out(app)
         group = get_group(app)
         group.name, group.help = self.name, self.help
         return group.make_context(*args, **kwargs)
@@ -88,6 +97,7 @@ class Root(TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The group `cmd_name`, not yet imported."""
+        cmd_name = SHORT_NAMES.get(cmd_name, cmd_name)
         if cmd_name not in self.commands:
             self._add_announced()
         return super().get_command(ctx, cmd_name)

@@ -1,7 +1,6 @@
 """Follows a run: prints its states and log lines as they come, until it has ended."""
 
 import logging
-import shlex
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -9,12 +8,12 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from forebay.calls import flow_runs, logs, work_pools
+from forebay.calls import flow_runs, logs
 from forebay.cli.failures import RunFailed, advice
 from forebay.cli.output import Output, coloured, print_json, say
+from forebay.cli.waiting import reasons, tell
 from forebay.errors import NotFound
 from forebay.wire.states import TERMINAL, StateType
-from forebay.wire.work_pools import WorkPoolStatus
 
 if TYPE_CHECKING:
     from forebay.client import Client
@@ -98,8 +97,8 @@ def watch_run(
             )
         if not is_explained and waited >= PATIENCE_SECONDS:
             is_explained = True
-            if reason := _why_waiting(client, run):
-                say(reason, output)
+            for reason in reasons(client, run)[:1]:
+                say(tell(reason), output)
         time.sleep(INTERVAL_SECONDS)
     for line in _last_lines(lines):
         say(format_line(line), output)
@@ -142,20 +141,3 @@ def _last_lines(reader: LogReader) -> "Iterator[Log]":
     while time.monotonic() < deadline:
         time.sleep(INTERVAL_SECONDS)
         yield from reader.unread()
-
-
-def _why_waiting(client: "Client", run: "FlowRun") -> str | None:
-    """What keeps the run from being taken, where its pool shows it."""
-    if run.state_type is not StateType.SCHEDULED:
-        return None
-    if run.work_pool_name is None:
-        return "No worker can take it: its deployment names no pool."
-    name = run.work_pool_name
-    pool = client.send(work_pools.read(name))
-    if pool.is_paused:
-        return f"The pool {name!r} is paused: forebay work-pool resume {shlex.quote(name)}"
-    if pool.status is WorkPoolStatus.NOT_READY:
-        return f"No worker serves the pool {name!r}: forebay worker start -p {shlex.quote(name)}"
-    if pool.concurrency_limit is not None and (pool.active_slots or 0) >= pool.concurrency_limit:
-        return f"The pool {name!r} has no free slot of {pool.concurrency_limit}."
-    return None

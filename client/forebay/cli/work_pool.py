@@ -1,11 +1,13 @@
-"""`forebay work-pool`."""
+"""`forebay work-pool`: making pools and looking at them."""
 
 import shlex
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from forebay.cli.failures import MissingPackage, Refused, advice
+from forebay.cli.failures import Refused, advice
+from forebay.cli.named import DEFAULT_POOL_VARIABLES, SEE_POOLS, PoolName, TemplateFile
 from forebay.cli.output import (
     Output,
     OutputOption,
@@ -13,9 +15,17 @@ from forebay.cli.output import (
     print_json,
     print_table,
     say,
-    since,
 )
-from forebay.cli.session import checked, confirm, connect, every, pairs, read_object
+from forebay.cli.pool_templates import (
+    DEFAULT_TYPE,
+    Source,
+    ask_type,
+    default_template,
+    differences,
+    with_values,
+)
+from forebay.cli.session import PAGE, checked, connect, every, pairs, read_object
+from forebay.cli.work_pool_changes import app as changes_app
 from forebay.errors import Conflict, NotFound
 
 if TYPE_CHECKING:
@@ -24,18 +34,10 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True)
 
-DEFAULT_TYPE = "process"
-SEE_POOLS = "`forebay work-pool ls` lists the pools."
-PoolName = Annotated[
-    str, typer.Argument(metavar="NAME", help="Name of the pool.", show_default=False)
-]
-TemplateFile = Annotated[
-    str | None,
-    typer.Option("--base-job-template", metavar="FILE", help="JSON or YAML; - is stdin."),
-]
-Limit = Annotated[
-    int | None, typer.Option("--concurrency-limit", min=0, help="Most runs at once; 0: none.")
-]
+NO_PROVISIONING = (
+    "Provisioning infrastructure is not possible yet. Make it yourself, and give the pool its "
+    "credentials with `forebay work-pool update NAME --base-job-template FILE`."
+)
 
 
 @app.command()
@@ -43,56 +45,55 @@ def create(
     name: PoolName,
     type: Annotated[
         str | None,
-        typer.Option("--type", "-t", help=f"Worker type of the pool. [default: {DEFAULT_TYPE}]"),
+        typer.Option(
+            "--type",
+            "-t",
+            help=f"Worker type of the pool; asked for on a terminal. [default: {DEFAULT_TYPE}]",
+        ),
     ] = None,
     base_job_template: TemplateFile = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="VARIABLE=VALUE", help="Default of a template variable."),
     ] = None,
-    concurrency_limit: Limit = None,
+    concurrency_limit: Annotated[
+        int | None, typer.Option("--concurrency-limit", min=0, help="Most runs at once; 0: none.")
+    ] = None,
     description: Annotated[str | None, typer.Option(help="What the pool is for.")] = None,
     paused: Annotated[bool | None, typer.Option(help="Whether the pool begins paused.")] = None,
+    set_as_default: Annotated[
+        bool, typer.Option("--set-as-default", help="Mean this pool where none is named.")
+    ] = False,
+    provision_infra: Annotated[
+        bool, typer.Option("--provision-infra", "--provision-infrastructure", hidden=True)
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Change what is given if the pool exists.")
     ] = False,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Make a pool with its default queue."""
-    from forebay.calls import work_pools
-    from forebay.wire.work_pools import WorkPoolCreate, WorkPoolUpdate
-
-    given: dict[str, Any] = {
-        key: value
-        for key, value in {
-            "is_paused": paused,
-            "concurrency_limit": concurrency_limit,
-            "description": description,
-        }.items()
-        if value is not None
+    if provision_infra:
+        raise Refused(NO_PROVISIONING)
+    optional = {
+        "is_paused": paused,
+        "concurrency_limit": concurrency_limit,
+        "description": description,
     }
+    given: dict[str, Any] = {key: value for key, value in optional.items() if value is not None}
     if base_job_template is not None:
         given["base_job_template"] = read_object(base_job_template, "--base-job-template")
-    elif set_:
-        given["base_job_template"] = default_template(type or DEFAULT_TYPE)
-    if set_:
-        set_defaults(given["base_job_template"], pairs(set_, "--set"))
-    quoted = shlex.quote(name)
     with connect() as client:
         existing = _find(client, name) if overwrite else None
-        if existing is None:
-            given.setdefault("base_job_template", default_template(type or DEFAULT_TYPE))
-            body = checked(WorkPoolCreate, name=name, type=type or DEFAULT_TYPE, **given)
-            with advice(Conflict, f"`forebay work-pool create {quoted} --overwrite` changes it."):
-                pool = client.send(work_pools.create(body))
-        elif type not in (None, existing.type):
-            raise Refused(
-                f"The pool {name!r} is of type {existing.type!r}, and a type cannot be changed. "
-                f"`forebay work-pool delete {quoted}` makes room for a new pool."
-            )
+        if existing is not None:
+            pool = _overwrite(client, existing, type, given, pairs(set_ or [], "--set"))
         else:
-            client.send(work_pools.update(name, checked(WorkPoolUpdate, **given)))
-            pool = client.send(work_pools.read(name))
+            pool = _create(client, name, type or ask_type(), given, pairs(set_ or [], "--set"))
+    if set_as_default:
+        from forebay.cli.profiles_file import set_in_profile
+
+        set_in_profile({DEFAULT_POOL_VARIABLES[0]: name})
+    quoted = shlex.quote(name)
     say(f"The pool {name!r} is there. Serve it: forebay worker start --pool {quoted}", output)
     if output is Output.JSON:
         print_json(pool)
@@ -106,7 +107,7 @@ def ls(
         str | None, typer.Option("--match", "-m", help="Only names with this text.")
     ] = None,
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Ids and descriptions too.")
+        bool, typer.Option("--verbose", "-v", help="Workers, late runs, ids and descriptions too.")
     ] = False,
     output: OutputOption = Output.TEXT,
 ) -> None:
@@ -121,15 +122,18 @@ def ls(
             and (status is None or pool.status == status.upper().replace(" ", "_"))
             and (match is None or match.lower() in pool.name.lower())
         ]
+        is_short = output is Output.JSON or not verbose
+        details = [] if is_short else _details(client, pools)
     if output is Output.JSON:
         print_json(pools)
         return
-    columns = ["Name", "Type", "Status", "Slots"] + (["Id", "Description"] if verbose else [])
+    columns = ["Name", "Type", "Status", "Slots"]
     rows: list[list[object]] = [
-        [pool.name, pool.type, pool.status, _slots(pool)]
-        + ([pool.id, pool.description] if verbose else [])
-        for pool in pools
+        [pool.name, pool.type, pool.status, _slots(pool)] for pool in pools
     ]
+    if verbose:
+        columns += ["Workers", "Late", "Id", "Description"]
+        rows = [row + detail for row, detail in zip(rows, details, strict=True)]
     print_table(columns, rows, "No pools. Make one: forebay work-pool create NAME")
 
 
@@ -139,6 +143,10 @@ def inspect(
     template_only: Annotated[
         bool, typer.Option("--template-only", help="Only the base job template, as JSON.")
     ] = False,
+    diff_default: Annotated[
+        bool,
+        typer.Option("--diff-default", help="Only how the template differs from its type's."),
+    ] = False,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Show one pool with its workers and its base job template."""
@@ -147,7 +155,14 @@ def inspect(
     with connect() as client, advice(NotFound, SEE_POOLS):
         pool = client.send(work_pools.read(name))
         workers = client.send(work_pools.workers(name)) if output is Output.TEXT else []
-    if template_only:
+    if diff_default:
+        names = (f"default of {pool.type}", pool.name)
+        lines = differences(default_template(pool.type), pool.base_job_template, names)
+        if output is Output.JSON:
+            print_json({"differs": bool(lines), "diff": lines})
+        else:
+            say("\n".join(lines) or "The template is its type's own.")
+    elif template_only:
         print_json(pool.base_job_template)
     elif output is Output.JSON:
         print_json(pool)
@@ -168,109 +183,24 @@ def inspect(
         )
 
 
-@app.command()
-def update(
-    name: PoolName,
-    base_job_template: TemplateFile = None,
-    concurrency_limit: Limit = None,
-    description: Annotated[str | None, typer.Option(help="What the pool is for.")] = None,
-    paused: Annotated[bool | None, typer.Option(help="Whether runs may be claimed.")] = None,
-    output: OutputOption = Output.TEXT,
-) -> None:
-    """Change what is given and leave the rest."""
-    changes: dict[str, Any] = {}
-    if base_job_template is not None:
-        changes["base_job_template"] = read_object(base_job_template, "--base-job-template")
-    if concurrency_limit is not None:
-        changes["concurrency_limit"] = concurrency_limit
-    if description is not None:
-        changes["description"] = description
-    if paused is not None:
-        changes["is_paused"] = paused
-    if not changes:
-        raise typer.BadParameter("nothing to change; give at least one option.")
-    _update([name], changes, "Changed", output)
-
-
-@app.command()
-def pause(
-    names: Annotated[list[str] | None, typer.Argument(metavar="NAME…", help="Pools.")] = None,
-    all: Annotated[bool, typer.Option("--all", help="Every pool.")] = False,
-    output: OutputOption = Output.TEXT,
-) -> None:
-    """Let no run be claimed from the pools; runs that were claimed go on."""
-    _update(_named(names, all), {"is_paused": True}, "Paused", output)
-
-
-@app.command()
-def resume(
-    names: Annotated[list[str] | None, typer.Argument(metavar="NAME…", help="Pools.")] = None,
-    all: Annotated[bool, typer.Option("--all", help="Every pool.")] = False,
-    output: OutputOption = Output.TEXT,
-) -> None:
-    """Let runs be claimed from the pools again."""
-    _update(_named(names, all), {"is_paused": False}, "Resumed", output)
-
-
-@app.command()
-def delete(
-    name: PoolName,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Also while runs of the pool are active.")
-    ] = False,
-    output: OutputOption = Output.TEXT,
-) -> None:
-    """Delete a pool with its queues; its runs and deployments stay, without a pool."""
-    from forebay.calls import deployments, flow_runs, work_pools
-    from forebay.wire.states import HOLDING
-
-    with connect() as client, advice(NotFound, SEE_POOLS):
-        pool = client.send(work_pools.read(name))
-        active = flow_runs.filter(pool_names=[name], state_types=sorted(HOLDING), limit=1)
-        if not force and client.send(active):
-            quoted = shlex.quote(name)
-            raise Refused(
-                f"Runs of the pool {name!r} are active: `forebay flow-run ls --pool {quoted}`. "
-                "Wait for them or cancel them; --force deletes the pool all the same."
-            )
-        if not yes:
-            left = sum(1 for _ in every(client, deployments.filter, pool_names=[name]))
-            lost = f" {left} deployments will be without a pool." if left else ""
-            confirm(f"Delete the pool {name!r} with its queues?{lost}", yes)
-        client.send(work_pools.delete(name))
-    say(f"Deleted the pool {name!r}.", output)
-    if output is Output.JSON:
-        print_json(pool)
-
-
-@app.command("set-concurrency-limit")
-def set_concurrency_limit(
-    name: PoolName,
-    limit: Annotated[int, typer.Argument(min=0, max=2**31 - 1, help="Most runs at once.")],
-    output: OutputOption = Output.TEXT,
-) -> None:
-    """Limit how many runs of the pool are active at once."""
-    _update([name], {"concurrency_limit": limit}, f"Limited to {limit}", output)
-
-
-@app.command("clear-concurrency-limit")
-def clear_concurrency_limit(name: PoolName, output: OutputOption = Output.TEXT) -> None:
-    """Let any number of the pool's runs be active at once."""
-    _update([name], {"concurrency_limit": None}, "Without a limit now", output)
+app.registered_commands += changes_app.registered_commands
 
 
 @app.command("get-default-base-job-template")
 def get_default_base_job_template(
     type: Annotated[str, typer.Option("--type", "-t", help="Worker type.")] = DEFAULT_TYPE,
     file: Annotated[str | None, typer.Option("--file", "-f", help="Write it there.")] = None,
+    source: Annotated[
+        Source | None,
+        typer.Option(help="From this package's data, or as the installed worker declares it."),
+    ] = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Print the template that a new pool of a type begins with; it is JSON in any form."""
     import json
     from pathlib import Path
 
-    template = default_template(type)
+    template = default_template(type, source)
     if file is None or output is Output.JSON:
         print_json(template)
     if file is None:
@@ -288,61 +218,74 @@ def preview(
     hours: Annotated[float, typer.Option("--hours", "-h", min=0, help="How far ahead.")] = 1,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """List the runs that the pool's workers may claim within the next hours."""
-    from datetime import UTC, datetime, timedelta
+    """List the pool's runs of the next hours, and why they would wait. Changes nothing."""
+    from forebay.cli.slots import show_coming
+    from forebay.cli.waiting import read_service
 
-    from forebay.calls import work_pools
-
-    before = datetime.now(UTC) + timedelta(hours=hours)
     with connect() as client, advice(NotFound, SEE_POOLS):
-        pool = client.send(work_pools.read(name))
-        due = client.send(work_pools.due_runs(name, scheduled_before=before))
+        show_coming(client, read_service(client, name), hours, output)
+
+
+@app.command()
+def slots(name: PoolName, output: OutputOption = Output.TEXT) -> None:
+    """List the runs that hold slots of a pool, queue by queue."""
+    from forebay.calls import work_pools
+    from forebay.cli.slots import show_holders, used_slots
+
+    with connect() as client, advice(NotFound, SEE_POOLS):
+        held = client.send(work_pools.slots(name, limit=PAGE, runs_of_each=PAGE))
     if output is Output.JSON:
-        print_json([item.flow_run for item in due])
+        print_json(held)
         return
-    rows = [
-        [
-            since(item.flow_run.next_scheduled_start_time),
-            item.flow_run.name,
-            item.flow_run.work_queue_name,
-            item.flow_run.id,
-        ]
-        for item in due
-    ]
-    nothing = "The pool is paused." if pool.is_paused else "No runs that may start."
-    print_table(["Starts", "Name", "Queue", "Id"], rows, nothing)
+    holders = ((queue.queue_name, holder) for queue in held.queues for holder in queue.flow_runs)
+    show_holders(holders, used_slots(held.active_slots, held.concurrency_limit))
 
 
-def default_template(type: str) -> dict[str, Any]:
-    """The base job template that the installed worker type declares."""
-    from importlib.metadata import entry_points
+@app.command("provision-infra")
+@app.command("provision-infrastructure", hidden=True)
+def provision_infra(
+    name: PoolName,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Make what a push pool needs in its cloud; not possible yet."""
+    raise Refused(NO_PROVISIONING)
 
-    found = {point.name: point for point in entry_points(group="forebay.worker_types")}
-    if type not in found:
-        known = ", ".join(sorted(found)) or "none"
-        raise typer.BadParameter(
-            f"no worker type {type!r} is installed here; installed: {known}. "
-            "Give its template with --base-job-template FILE."
+
+def _create(
+    client: "Client", name: str, type: str, given: dict[str, Any], defaults: dict[str, Any]
+) -> "WorkPool":
+    from forebay.calls import work_pools
+    from forebay.wire.work_pools import WorkPoolCreate
+
+    template = given.get("base_job_template") or default_template(type)
+    given["base_job_template"] = with_values(template, defaults, "--set")
+    body = checked(WorkPoolCreate, name=name, type=type, **given)
+    changing = f"`forebay work-pool create {shlex.quote(name)} --overwrite` changes it."
+    with advice(Conflict, changing):
+        return client.send(work_pools.create(body))
+
+
+def _overwrite(
+    client: "Client",
+    pool: "WorkPool",
+    type: str | None,
+    given: dict[str, Any],
+    defaults: dict[str, Any],
+) -> "WorkPool":
+    from forebay.calls import work_pools
+    from forebay.wire.work_pools import WorkPoolUpdate
+
+    if type not in (None, pool.type):
+        raise Refused(
+            f"The pool {pool.name!r} is of type {pool.type!r}, and a type cannot be changed. "
+            f"`forebay work-pool delete {shlex.quote(pool.name)}` makes room for a new pool."
         )
-    try:
-        template = found[type].load().base_job_template()
-    except ModuleNotFoundError as error:
-        raise MissingPackage(
-            f"The worker type {type!r} needs the package {error.name}, which is not installed. "
-            "Install it, or give the template with --base-job-template FILE."
-        ) from error
-    assert isinstance(template, dict)
-    return template
-
-
-def set_defaults(template: dict[str, Any], defaults: dict[str, Any]) -> None:
-    """Change the defaults of the template's variables in place."""
-    properties = template.get("variables", {}).get("properties", {})
-    for name, value in defaults.items():
-        if name not in properties:
-            known = ", ".join(properties) or "none"
-            raise typer.BadParameter(f"--set: no variable {name!r}; the template has: {known}.")
-        properties[name]["default"] = value
+    if defaults:
+        template = given.get("base_job_template") or pool.base_job_template
+        given["base_job_template"] = with_values(template, defaults, "--set")
+    client.send(work_pools.update(pool.name, checked(WorkPoolUpdate, **given)))
+    return client.send(work_pools.read(pool.name))
 
 
 def _find(client: "Client", name: str) -> "WorkPool | None":
@@ -354,32 +297,20 @@ def _find(client: "Client", name: str) -> "WorkPool | None":
         return None
 
 
-def _named(names: list[str] | None, all: bool) -> list[str]:
-    from forebay.calls import work_pools
+def _details(client: "Client", pools: "list[WorkPool]") -> list[list[object]]:
+    """For each pool: workers online, late runs, id, description."""
+    from forebay.calls import flow_runs, work_pools
+    from forebay.wire.work_pools import WorkerStatus
 
-    if bool(names) == all:
-        raise typer.BadParameter("give names of pools, or --all.")
-    if names:
-        return names
-    with connect() as client:
-        return [pool.name for pool in every(client, work_pools.filter)]
-
-
-def _update(names: list[str], changes: dict[str, Any], done: str, output: Output) -> None:
-    """Change each pool and say so; as JSON the changed pools, one alone where one was named."""
-    from forebay.calls import work_pools
-    from forebay.wire.work_pools import WorkPoolUpdate
-
-    body = checked(WorkPoolUpdate, **changes)
-    pools = []
-    with connect() as client, advice(NotFound, SEE_POOLS):
-        for name in names:
-            client.send(work_pools.update(name, body))
-            say(f"{done}: the pool {name!r}.", output)
-            if output is Output.JSON:
-                pools.append(client.send(work_pools.read(name)))
-    if output is Output.JSON:
-        print_json(pools[0] if len(pools) == 1 else pools)
+    late = Counter(
+        run.work_pool_name for run in every(client, flow_runs.filter, state_names=["Late"])
+    )
+    found: list[list[object]] = []
+    for pool in pools:
+        workers = client.send(work_pools.workers(pool.name))
+        online = sum(worker.status is WorkerStatus.ONLINE for worker in workers)
+        found.append([online, late[pool.name], pool.id, pool.description])
+    return found
 
 
 def _slots(pool: "WorkPool") -> str:

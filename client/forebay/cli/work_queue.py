@@ -1,11 +1,12 @@
 """`forebay work-queue`."""
 
+import shlex
 from typing import TYPE_CHECKING, Annotated, Any
-from uuid import UUID
 
 import typer
 
 from forebay.cli.failures import advice
+from forebay.cli.named import SEE_QUEUES, QueueName, pool_or_default, read_queue
 from forebay.cli.output import (
     Output,
     OutputOption,
@@ -13,29 +14,32 @@ from forebay.cli.output import (
     print_json,
     print_table,
     say,
+    since,
 )
-from forebay.cli.session import checked, confirm, connect, every
+from forebay.cli.session import PAGE, checked, confirm, connect, every
 from forebay.errors import Conflict, NotFound
 
 if TYPE_CHECKING:
-    from forebay.client import Client
     from forebay.wire.work_queues import WorkQueue
 
 app = typer.Typer(no_args_is_help=True)
 
-SEE_QUEUES = (
-    "`forebay work-queue ls --pool POOL` lists a pool's queues, `forebay work-pool ls` the pools."
-)
-QueueName = Annotated[
-    str, typer.Argument(metavar="NAME", help="Name or id of the queue.", show_default=False)
+Pool = Annotated[
+    str,
+    typer.Option(
+        "--pool",
+        "-p",
+        callback=pool_or_default,
+        show_default="the chosen one",
+        help="Pool of the queue.",
+    ),
 ]
-Pool = Annotated[str, typer.Option("--pool", "-p", help="Pool of the queue.", show_default=False)]
 
 
 @app.command()
 def create(
     name: Annotated[str, typer.Argument(help="Name, unique in the pool.", show_default=False)],
-    pool: Pool,
+    pool: Pool = "",
     limit: Annotated[
         int | None, typer.Option("--limit", "-l", min=0, help="Most runs at once; 0: none.")
     ] = None,
@@ -67,7 +71,9 @@ def create(
 
 @app.command()
 def ls(
-    pool: Pool,
+    pool: Annotated[
+        str | None, typer.Option("--pool", "-p", help="Only this pool; default: all pools.")
+    ] = None,
     match: Annotated[
         str | None, typer.Option("--match", "-m", help="Only names that begin with this.")
     ] = None,
@@ -76,21 +82,22 @@ def ls(
     ] = False,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """List a pool's queues in the order in which they are served."""
+    """List queues in the order in which they are served, pool by pool."""
     from forebay.calls import work_queues
 
     with connect() as client, advice(NotFound, "`forebay work-pool ls` lists the pools."):
-        queues = [
-            queue
-            for queue in every(client, work_queues.filter, pool=pool)
-            if match is None or queue.name.lower().startswith(match.lower())
-        ]
+        if pool is None:
+            found = every(client, work_queues.filter_all)
+        else:
+            found = every(client, work_queues.filter, pool=pool)
+        queues = [q for q in found if match is None or q.name.lower().startswith(match.lower())]
+    queues.sort(key=lambda queue: (queue.work_pool_name or "", queue.priority))
     if output is Output.JSON:
         print_json(queues)
         return
-    columns = ["Priority", "Name", "Status", "Limit"]
+    columns = ["Pool", "Priority", "Name", "Status", "Slots"]
     rows: list[list[object]] = [
-        [queue.priority, queue.name, queue.status, _limit(queue)]
+        [queue.work_pool_name, queue.priority, queue.name, queue.status, _slots(queue)]
         + ([queue.id, queue.description] if verbose else [])
         for queue in queues
     ]
@@ -99,13 +106,16 @@ def ls(
 
 
 @app.command()
-def inspect(name: QueueName, pool: Pool, output: OutputOption = Output.TEXT) -> None:
-    """Show one queue."""
-    with connect() as client, advice(NotFound, SEE_QUEUES):
-        queue = _read(client, pool, name)
-    if output is Output.JSON:
-        print_json(queue)
-        return
+def inspect(name: QueueName, pool: Pool = "", output: OutputOption = Output.TEXT) -> None:
+    """Show one queue and whether it is healthy."""
+    from forebay.calls import work_queues
+
+    with connect() as client:
+        queue = read_queue(client, pool, name)
+        if output is Output.JSON:
+            print_json(queue)
+            return
+        health = client.send(work_queues.health(queue.id))
     print_fields(
         [
             ("Name", queue.name),
@@ -113,7 +123,9 @@ def inspect(name: QueueName, pool: Pool, output: OutputOption = Output.TEXT) -> 
             ("Pool", queue.work_pool_name),
             ("Priority", queue.priority),
             ("Status", queue.status),
-            ("Limit", _limit(queue)),
+            ("Slots", _slots(queue)),
+            ("Late runs", health.late_runs_count),
+            ("Healthy", health.healthy),
             ("Description", queue.description),
             ("Last polled", queue.last_polled),
             ("Created", queue.created),
@@ -123,13 +135,13 @@ def inspect(name: QueueName, pool: Pool, output: OutputOption = Output.TEXT) -> 
 
 
 @app.command()
-def pause(name: QueueName, pool: Pool, output: OutputOption = Output.TEXT) -> None:
+def pause(name: QueueName, pool: Pool = "", output: OutputOption = Output.TEXT) -> None:
     """Let no run be claimed from a queue; runs that were claimed go on."""
     _update(name, pool, {"is_paused": True}, "Paused", output)
 
 
 @app.command()
-def resume(name: QueueName, pool: Pool, output: OutputOption = Output.TEXT) -> None:
+def resume(name: QueueName, pool: Pool = "", output: OutputOption = Output.TEXT) -> None:
     """Let runs be claimed from a queue again."""
     _update(name, pool, {"is_paused": False}, "Resumed", output)
 
@@ -138,7 +150,7 @@ def resume(name: QueueName, pool: Pool, output: OutputOption = Output.TEXT) -> N
 def set_concurrency_limit(
     name: QueueName,
     limit: Annotated[int, typer.Argument(min=0, max=2**31 - 1, help="Most runs at once.")],
-    pool: Pool,
+    pool: Pool = "",
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Limit how many runs of a queue are active at once."""
@@ -147,25 +159,80 @@ def set_concurrency_limit(
 
 @app.command("clear-concurrency-limit")
 def clear_concurrency_limit(
-    name: QueueName, pool: Pool, output: OutputOption = Output.TEXT
+    name: QueueName, pool: Pool = "", output: OutputOption = Output.TEXT
 ) -> None:
     """Let any number of a queue's runs be active at once."""
     _update(name, pool, {"concurrency_limit": None}, "Without a limit now", output)
 
 
 @app.command()
+def preview(
+    name: QueueName,
+    pool: Pool = "",
+    hours: Annotated[float, typer.Option("--hours", "-h", min=0, help="How far ahead.")] = 1,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """List the queue's runs of the next hours, and why they would wait. Changes nothing."""
+    from forebay.cli.slots import show_coming
+    from forebay.cli.waiting import read_service
+
+    with connect() as client:
+        queue = read_queue(client, pool, name)
+        show_coming(client, read_service(client, pool), hours, output, [queue.name])
+
+
+@app.command("read-runs")
+def read_runs(name: QueueName, pool: Pool = "", output: OutputOption = Output.TEXT) -> None:
+    """List the queue's runs that a worker would be given now. Changes nothing."""
+    from forebay.calls import work_queues
+
+    with connect() as client:
+        queue = read_queue(client, pool, name)
+        runs = client.send(work_queues.due_runs(queue.id))
+    if output is Output.JSON:
+        print_json(runs)
+        return
+    rows = [[since(run.next_scheduled_start_time), run.name, run.id] for run in runs]
+    nothing = f"No runs. What comes: forebay work-queue preview {shlex.quote(name)}"
+    print_table(["Starts", "Name", "Id"], rows, f"{nothing} -p {shlex.quote(pool)}")
+
+
+@app.command()
+def slots(name: QueueName, pool: Pool = "", output: OutputOption = Output.TEXT) -> None:
+    """List the runs that hold slots of a queue, the oldest claims first."""
+    from forebay.calls import work_queues
+    from forebay.cli.slots import show_holders, used_slots
+
+    with connect() as client:
+        queue = read_queue(client, pool, name)
+        held = client.send(work_queues.slots(queue.id, limit=PAGE))
+    if output is Output.JSON:
+        print_json(held)
+        return
+    used = used_slots(held.active_slots, held.concurrency_limit)
+    show_holders(((queue.name, holder) for holder in held.flow_runs), used)
+
+
+@app.command()
 def delete(
     name: QueueName,
-    pool: Pool,
+    pool: Pool = "",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Delete a queue; its runs stay, without a queue. A pool keeps its default queue."""
-    from forebay.calls import work_queues
+    from forebay.calls import flow_runs, work_queues
+    from forebay.wire.states import StateType
 
-    with connect() as client, advice(NotFound, SEE_QUEUES):
-        queue = _read(client, pool, name)
-        confirm(f"Delete the queue {queue.name!r} of {pool!r}?", yes)
+    with connect() as client:
+        queue = read_queue(client, pool, name)
+        waiting = 0
+        if not yes:
+            where = {"pool_names": [pool], "queue_names": [queue.name]}
+            coming = every(client, flow_runs.filter, state_types=[StateType.SCHEDULED], **where)
+            waiting = sum(1 for _ in coming)
+        lost = f" {waiting} runs that wait in it will be in no queue." if waiting else ""
+        confirm(f"Delete the queue {queue.name!r} of {pool!r}?{lost}", yes)
         client.send(work_queues.delete(pool, queue.name))
     say(f"Deleted the queue {queue.name!r}.", output)
     if output is Output.JSON:
@@ -176,34 +243,15 @@ def _update(name: str, pool: str, changes: dict[str, Any], done: str, output: Ou
     from forebay.calls import work_queues
     from forebay.wire.work_queues import WorkQueueUpdate
 
-    with connect() as client, advice(NotFound, SEE_QUEUES):
-        queue = _read(client, pool, name)
+    with connect() as client:
+        queue = read_queue(client, pool, name)
         client.send(work_queues.update(pool, queue.name, checked(WorkQueueUpdate, **changes)))
         say(f"{done}: the queue {queue.name!r} of {pool!r}.", output)
         if output is Output.JSON:
             print_json(client.send(work_queues.read(pool, queue.name)))
 
 
-def _read(client: "Client", pool: str, name: str) -> "WorkQueue":
-    """The queue by its name or id. Raises `NotFound`, also for another pool's queue."""
-    from forebay.calls import work_queues
-
-    try:
-        return client.send(work_queues.read(pool, name))
-    except NotFound:
-        id = _uuid(name)
-        queue = client.send(work_queues.read_by_id(id)) if id else None
-        if queue is None or queue.work_pool_name != pool:
-            raise
-        return queue
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
-
-
-def _limit(queue: "WorkQueue") -> str:
-    return "no limit" if queue.concurrency_limit is None else str(queue.concurrency_limit)
+def _slots(queue: "WorkQueue") -> str:
+    if queue.concurrency_limit is None:
+        return "no limit"
+    return f"{queue.active_slots or 0} of {queue.concurrency_limit}"
