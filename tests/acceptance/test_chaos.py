@@ -1,0 +1,162 @@
+"""Applies whose requests and answers get lost, late and doubled, and applies that are interrupted.
+
+Nothing is made twice, nothing exists that Terraform does not know of without having said so, and
+in the end a plan is empty.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from forebay.calls import variables, work_pools, work_queues
+from forebay.client import Client
+from tests.acceptance.conftest import Terraform
+from tests.proxy import Proxy, Treatment, proxied
+
+pytestmark = pytest.mark.terraform
+
+CONFIGURATION = """
+provider "forebay" {
+  endpoint = "%s"
+  retry    = { max_attempts = 12, wait_min = "50ms", wait_max = "500ms" }
+}
+resource "forebay_work_pool" "p" {
+  for_each    = toset(["a", "b"])
+  name        = "pool ${each.key}"
+  type        = "process"
+  description = "%s"
+}
+resource "forebay_work_queue" "q" {
+  for_each       = toset(["a/1", "a/2", "b/1", "b/2"])
+  work_pool_name = forebay_work_pool.p[split("/", each.key)[0]].name
+  name           = split("/", each.key)[1]
+  description    = "%s"
+}
+resource "forebay_variable" "v" {
+  name  = "v"
+  value = "%s"
+}
+"""
+BAD: tuple[Treatment, ...] = ("refuse", "lose", "drop", "double", "delay")
+
+
+def configuration(url: str, text: str) -> str:
+    return CONFIGURATION % (url, text, text, text)
+
+
+def objects(client: Client) -> list[str]:
+    """Everything on the server, by name; what is there twice is named twice."""
+    pools = client.send(work_pools.filter())
+    queues = client.send(work_queues.filter_all())
+    named = [f"{q.work_pool_name}/{q.name}" for q in queues if q.name != "default"]
+    return sorted([*(p.name for p in pools), *named, *(v.name for v in _variables(client))])
+
+
+def _variables(client: Client) -> list[variables.Variable]:
+    return client.send(variables.filter())
+
+
+WANTED = sorted(["pool a", "pool b", "pool a/1", "pool a/2", "pool b/1", "pool b/2", "v"])
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_lost_late_and_doubled_answers_change_nothing(
+    terraform: Terraform, client: Client, seed: int
+) -> None:
+    chance = random.Random(seed)
+
+    def treat(number: int, line: str) -> Treatment:
+        return chance.choice(BAD) if number % 3 == 0 else "pass"
+
+    with proxied(client.settings.api_url, treat) as proxy:
+        terraform.apply(configuration(proxy.url, "one"))
+        made = objects(client)
+        terraform.apply(configuration(proxy.url, "two"))
+        changed = objects(client)
+        pending = terraform.plan(configuration(proxy.url, "two"))
+        terraform.run("destroy", "-auto-approve", "-input=false", "-no-color")
+
+    assert (made, changed) == (WANTED, WANTED)
+    assert pending == {}
+    assert objects(client) == []
+
+
+def begin_apply(terraform: Terraform, proxy: Proxy, text: str) -> subprocess.Popen[bytes]:
+    """An apply under way: its first change has reached the server."""
+    terraform.write(configuration(proxy.url, text))
+    process = subprocess.Popen(
+        [terraform.binary, "apply", "-auto-approve", "-input=false", "-no-color"],
+        cwd=terraform.folder,
+        env=terraform.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    while not any(line.startswith("POST /api/work_pools/ ") for line in lines(proxy)):
+        assert process.poll() is None, process.communicate()[0].decode()
+        time.sleep(0.01)
+    return process
+
+
+def lines(proxy: Proxy) -> list[str]:
+    return [f"{line} " for line in proxy.requests]
+
+
+def test_interrupted_apply_knows_what_it_made(terraform: Terraform, client: Client) -> None:
+    with proxied(client.settings.api_url, lambda number, line: "delay") as proxy:
+        process = begin_apply(terraform, proxy, "one")
+        os.kill(process.pid, signal.SIGINT)
+        told = process.communicate(timeout=60)[0].decode()
+        known = sorted(str(values["name"]) for values in terraform.resources().values())
+        there = objects(client)
+
+    assert "Interrupt received" in told
+    assert there, told
+    assert [name.rpartition("/")[2] for name in there] == known
+
+    terraform.apply(configuration(client.settings.api_url, "one"))
+    assert objects(client) == WANTED
+    assert terraform.plan(configuration(client.settings.api_url, "one")) == {}
+
+
+def provider_of(terraform: int) -> int:
+    """The process of the provider that this Terraform talks to."""
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+            command = path.with_name("cmdline").read_bytes()
+        except OSError:
+            continue  # it has ended meanwhile
+        if int(fields[1]) == terraform and b"terraform-provider-forebay" in command:
+            return int(path.parent.name)
+    raise AssertionError("no provider is running")
+
+
+def test_killed_provider_leaves_nothing_that_is_not_told(
+    terraform: Terraform, client: Client
+) -> None:
+    with proxied(client.settings.api_url, lambda number, line: "delay") as proxy:
+        process = begin_apply(terraform, proxy, "one")
+        os.kill(provider_of(process.pid), signal.SIGKILL)
+        told = process.communicate(timeout=60)[0].decode()
+    known = {str(values["name"]) for values in terraform.resources().values()}
+    unknown = [pool for pool in objects(client) if "/" not in pool and pool not in known]
+
+    terraform.write(configuration(client.settings.api_url, "one"))
+    again = terraform.run(
+        *("apply", "-auto-approve", "-input=false", "-no-color"), is_ok=False
+    ).stderr
+
+    # Terraform has two texts for it.
+    assert "Plugin did not respond" in told or "Request cancelled" in told
+    assert process.returncode == 1
+    assert unknown
+    assert len(objects(client)) == len(set(objects(client)))
+    for pool in unknown:
+        assert f'"{pool}" exists already' in " ".join(again.split())
+        assert f"terraform import forebay_work_pool.{pool.replace(' ', '_')}" in again
