@@ -18,6 +18,7 @@ from forebay_server.events import routes as events
 from forebay_server.flow_run_inputs import routes as flow_run_inputs
 from forebay_server.flow_runs import poll_routes as polls
 from forebay_server.flow_runs import routes as flow_runs
+from forebay_server.flow_runs import statistics_routes as statistics
 from forebay_server.flows import routes as flows
 from forebay_server.health import routes as health
 from forebay_server.logs import routes as logs
@@ -53,6 +54,7 @@ def routes() -> list[BaseRoute]:
         variables.router,
         blocks.router,
         block_documents.router,
+        statistics.router,
         flow_run_inputs.router,
         task_runs.router,
         slots.router,

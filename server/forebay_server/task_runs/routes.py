@@ -6,8 +6,11 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 from forebay.wire.base import Page
+from forebay.wire.history import HistoryInterval
 from forebay.wire.states import StateCreate, Verdict
 from forebay.wire.task_runs import TaskRun, TaskRunCreate, TaskRunUpdate
+from forebay_server.flow_runs import statistics
+from forebay_server.flow_runs.statistics_routes import HistoryRange
 from forebay_server.idempotency.keys import CREATES
 from forebay_server.protocol import (
     Read,
@@ -21,6 +24,8 @@ from forebay_server.protocol import (
 from forebay_server.task_runs import queries
 from forebay_server.task_runs.criteria import TaskRunCriteria
 from forebay_server.task_runs.filters import TaskRunSort
+from forebay_server.task_runs.shown import shown, source
+from forebay_server.task_runs.tables import task_runs
 
 router = APIRouter(prefix="/task_runs", tags=["Task runs"], route_class=Route)
 
@@ -46,6 +51,10 @@ class TaskRunPageQuery(TaskRunCriteria):
     sort: TaskRunSort | None = None
     limit: int | None = None
     page: int | None = None
+
+
+class TaskHistoryQuery(TaskRunCriteria, HistoryRange):
+    """Which task runs' history."""
 
 
 @router.post("/", status_code=201, dependencies=[CREATES], responses={200: {"model": TaskRun}})
@@ -81,6 +90,13 @@ async def paginate_task_runs(db: Read, body: TaskRunPageQuery | None = None) -> 
     sort = query.sort or TaskRunSort.ID_DESC
     found = await queries.filter(db, query, sort, limit, offset)
     return page_of(found, await queries.count(db, query), limit, page)
+
+
+@router.post("/history")
+async def read_task_run_history(body: TaskHistoryQuery, db: Read) -> list[HistoryInterval]:
+    """Count task runs by state over time: each in the interval in which it was expected to start."""
+    columns = {column.name: shown(column.name) for column in task_runs.c}
+    return await statistics.history(db, body.range(), source, columns, body.conditions())
 
 
 @router.get("/{id:uuid}")
