@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import forebay.calls.concurrency_limits
     import forebay.calls.deployments
     import forebay.calls.flows
+    import forebay.calls.server
     import forebay.calls.variables
     import forebay.calls.work_pools
     import forebay.calls.work_queues

@@ -216,3 +216,42 @@ def test_destroy_leaves_nothing(terraform: Terraform, client: Client) -> None:
     terraform.run("destroy", "-auto-approve", "-no-color")
 
     assert [q.name for q in client.send(work_queues.filter("pool"))] == ["default"]
+
+
+def test_a_queue_that_exists_is_taken_over_when_that_is_wanted(
+    terraform: Terraform, client: Client
+) -> None:
+    made = client.send(work_queues.create("pool", WorkQueueCreate(name="queue", priority=4)))
+    configuration = a_queue(adopt_existing=True, concurrency_limit=2)
+
+    taken = terraform.apply(configuration)[ADDRESS]
+
+    assert taken["id"] == str(made.id)
+    assert client.send(work_queues.read("pool", "queue")).concurrency_limit == 2
+    assert terraform.plan(configuration) == {}
+
+
+def test_a_default_queue_that_was_taken_over_is_reset_instead_of_deleted(
+    terraform: Terraform, client: Client
+) -> None:
+    terraform.apply(a_queue("default", adopt_existing=True, paused=True, concurrency_limit=0))
+
+    terraform.apply("")
+
+    queue = client.send(work_queues.read("pool", "default"))
+    assert (queue.is_paused, queue.concurrency_limit) == (False, None)
+
+
+def test_a_plan_tells_which_queue_loses_its_priority_and_what_a_move_leaves_behind(
+    terraform: Terraform, client: Client
+) -> None:
+    client.send(work_queues.create("pool", WorkQueueCreate(name="first", priority=3)))
+    terraform.apply(a_queue())
+
+    terraform.write(a_queue(priority=3))
+    clash = terraform.run("plan", "-no-color").stdout
+    terraform.write(a_queue(pool="other pool"))
+    move = terraform.run("plan", "-no-color").stdout
+
+    assert '"first" has priority 3' in clash
+    assert "made anew in another pool" in move

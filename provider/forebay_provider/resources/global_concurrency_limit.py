@@ -42,7 +42,7 @@ class GlobalConcurrencyLimitResource(Resource[GlobalConcurrencyLimit, Connection
     def create(self, plan: GlobalConcurrencyLimit, key: str) -> GlobalConcurrencyLimit:
         body = to_wire(plan, wire.concurrency_limits.GlobalConcurrencyLimitCreate)
         try:
-            made = self.client.send(calls.concurrency_limits.create(body))
+            made = self.client.send(calls.concurrency_limits.create(body, idempotency_key=key))
         except Conflict:
             existing = self.client.send(calls.concurrency_limits.read(plan.name))
             type_name = "forebay_global_concurrency_limit"

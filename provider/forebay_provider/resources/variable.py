@@ -40,7 +40,7 @@ class VariableResource(Resource[Variable, Connection]):
     def create(self, plan: Variable, key: str) -> Variable:
         body = to_wire(plan, wire.variables.VariableCreate)
         try:
-            made = self.client.send(calls.variables.create(body))
+            made = self.client.send(calls.variables.create(body, idempotency_key=key))
         except Conflict:
             existing = self.client.send(calls.variables.read_by_name(plan.name))
             raise name_taken("forebay_variable", plan.name, existing.id, plan.name) from None

@@ -1,15 +1,22 @@
 """`forebay_work_queue`: the declaration of a queue and its four verbs."""
 
+from collections.abc import Iterable
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from forebay.errors import Conflict, FieldProblem, Invalid, NotFound
 from forebay_provider.api import calls, wire
 from forebay_provider.configuration import Connection
 from forebay_provider.framework.checks import at_least, at_most
 from forebay_provider.framework.declarations import attribute, from_values, model
+from forebay_provider.framework.diagnostics import Diagnostic
 from forebay_provider.framework.resource import Resource
+from forebay_provider.framework.values import is_known
 from forebay_provider.mapping import completed, from_wire, to_wire
 from forebay_provider.names import MAX_INT, NAME, as_uuid, name_taken, no_such_id
+
+if TYPE_CHECKING:
+    import forebay.wire.work_queues
 
 
 @model
@@ -35,6 +42,11 @@ class WorkQueue:
         computed=True,
         checks=(at_least(1), at_most(MAX_INT)),
     )
+    adopt_existing: bool = attribute(
+        "Whether a queue of that name that exists already is taken over: a deployment that names "
+        "a queue makes it. A pool's default queue, once taken over, is reset instead of deleted.",
+        default=False,
+    )
     created: str = attribute("When the queue was made (RFC 3339).", computed=True)
 
 
@@ -44,6 +56,30 @@ class WorkQueueResource(Resource[WorkQueue, Connection]):
     name, model = "work_queue", WorkQueue
     identity = ("work_pool_name", "name")
     import_doc = "`POOL/QUEUE`, `POOL,QUEUE` or the queue's ID"
+
+    def review(self, plan: WorkQueue | None, prior: WorkQueue | None) -> Iterable[Diagnostic]:
+        if plan is None:
+            return
+        if prior is not None and plan.work_pool_name != prior.work_pool_name:
+            yield Diagnostic(
+                f'"{prior.name}" is made anew in another pool',
+                f'Runs that wait in it stay behind in "{prior.work_pool_name}" without a queue.',
+                ("work_pool_name",),
+                is_warning=True,
+            )
+        is_new = prior is None or plan.priority != prior.priority
+        if not is_new or not is_known([plan.priority, plan.work_pool_name]):
+            return
+        for queue in self.client.send(calls.work_queues.filter(plan.work_pool_name)):
+            is_other = prior is None or str(queue.id) != prior.id
+            if queue.priority == plan.priority and is_other and queue.name != plan.name:
+                yield Diagnostic(
+                    "The priority is taken",
+                    f'"{queue.name}" has priority {queue.priority} and will be moved down. To '
+                    "give all queues of a pool their order use forebay_work_queue_order.",
+                    ("priority",),
+                    is_warning=True,
+                )
 
     def create(self, plan: WorkQueue, key: str) -> WorkQueue:
         pool = plan.work_pool_name
@@ -55,9 +91,11 @@ class WorkQueueResource(Resource[WorkQueue, Connection]):
             raise Invalid(problem.message, problems=(problem,)) from None
         except Conflict:
             existing = self.client.send(calls.work_queues.read(pool, plan.name))
+            if plan.adopt_existing:
+                return self.update(plan, _found(existing, plan))
             path = f"{pool}/{plan.name}"
             raise name_taken("forebay_work_queue", plan.name, existing.id, path) from None
-        return from_wire(WorkQueue, made)
+        return _found(made, plan)
 
     def read(self, state: WorkQueue) -> WorkQueue | None:
         id = as_uuid(state.id or "")
@@ -66,26 +104,32 @@ class WorkQueueResource(Resource[WorkQueue, Connection]):
             calls.work_queues.read_by_id(id) if id else by_name(state.work_pool_name, state.name)
         )
         try:
-            return from_wire(WorkQueue, self.client.send(call))
+            return _found(self.client.send(call), state)
         except NotFound:
             return None
 
     def update(self, plan: WorkQueue, state: WorkQueue) -> WorkQueue:
         pool = state.work_pool_name
         body = to_wire(plan, wire.work_queues.WorkQueueUpdate, since=state)
-        self.client.send(calls.work_queues.update(pool, state.name, body))
+        if body.model_fields_set:
+            self.client.send(calls.work_queues.update(pool, state.name, body))
         read = calls.work_queues.read(pool, plan.name)
-        return completed(plan, lambda: from_wire(WorkQueue, self.client.send(read)))
+        return completed(plan, lambda: _found(self.client.send(read), plan))
 
     def delete(self, state: WorkQueue) -> None:
-        try:
-            with suppress(NotFound):
-                self.client.send(calls.work_queues.delete(state.work_pool_name, state.name))
-        except Conflict as error:
-            raise Conflict(
-                f"{error} A pool's default queue lives as long as its pool: delete the pool, or "
-                "forget the queue here with `terraform state rm`."
-            ) from None
+        pool, name = state.work_pool_name, state.name
+        with suppress(NotFound):
+            default_id = self.client.send(calls.work_pools.read(pool)).default_queue_id
+            if str(default_id) != state.id:
+                self.client.send(calls.work_queues.delete(pool, name))
+            elif state.adopt_existing:
+                self.client.send(calls.work_queues.update(pool, name, _reset()))
+            else:
+                raise Conflict(
+                    "A pool's default queue lives as long as its pool: delete the pool, forget "
+                    "the queue here with `terraform state rm`, or set adopt_existing, with "
+                    "which it is reset."
+                )
 
     def find(self, text: str) -> WorkQueue:
         if as_uuid(text) is not None:
@@ -95,3 +139,16 @@ class WorkQueueResource(Resource[WorkQueue, Connection]):
         if NAME.complaint(pool) or NAME.complaint(queue):
             raise no_such_id("work queue", text, self.import_doc)
         return from_values(WorkQueue, {"work_pool_name": pool, "name": queue})
+
+
+def _found(answer: "forebay.wire.work_queues.WorkQueue", like: WorkQueue) -> WorkQueue:
+    found = from_wire(WorkQueue, answer)
+    found.adopt_existing = like.adopt_existing or False
+    return found
+
+
+def _reset() -> "forebay.wire.work_queues.WorkQueueUpdate":
+    """What makes a queue as it was when its pool was made."""
+    return wire.work_queues.WorkQueueUpdate(
+        description="", is_paused=False, concurrency_limit=None
+    )

@@ -1,0 +1,4 @@
+data "forebay_block" "registry" {
+  type_slug = "docker-registry"
+  name      = "registry"
+}

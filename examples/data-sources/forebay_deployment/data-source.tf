@@ -1,0 +1,4 @@
+data "forebay_deployment" "nightly" {
+  flow_name = "load"
+  name      = "nightly"
+}

@@ -1,0 +1,3 @@
+data "forebay_deployments" "etl" {
+  work_pool_name = "etl"
+}

@@ -1,0 +1,3 @@
+data "forebay_flow" "load" {
+  name = "load"
+}

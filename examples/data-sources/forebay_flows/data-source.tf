@@ -1,0 +1,3 @@
+data "forebay_flows" "etl" {
+  tags = ["etl"]
+}

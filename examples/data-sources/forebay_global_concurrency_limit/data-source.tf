@@ -1,0 +1,3 @@
+data "forebay_global_concurrency_limit" "warehouse" {
+  name = "warehouse"
+}

@@ -1,0 +1,3 @@
+data "forebay_global_concurrency_limits" "mail" {
+  name_prefix = "mail-"
+}

@@ -1,0 +1,3 @@
+data "forebay_variable" "retention" {
+  name = "retention"
+}

@@ -1,0 +1,3 @@
+data "forebay_work_queues" "etl" {
+  work_pool_name = "etl"
+}

@@ -1,0 +1,188 @@
+"""`forebay_deployment_schedule` with real Terraform: every kind, by meaning, and its life."""
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from forebay.calls import deployments, flows
+from forebay.client import Client
+from forebay.wire.deployments import DeploymentCreate
+from forebay.wire.flows import FlowCreate
+from forebay.wire.schedules import DeploymentSchedule, DeploymentScheduleUpdate
+from tests.acceptance.conftest import Terraform, block
+from tests.conftest import RunningServer
+
+pytestmark = pytest.mark.terraform
+
+TYPE = "forebay_deployment_schedule"
+ADDRESS = f"{TYPE}.it"
+
+
+@pytest.fixture
+def server(emptied_server: RunningServer) -> RunningServer:
+    """One server for all tests here."""
+    return emptied_server
+
+
+@pytest.fixture
+def deployment(client: Client) -> UUID:
+    """A deployment that Terraform does not manage."""
+    flow = client.send(flows.create(FlowCreate(name="a flow")))
+    return client.send(deployments.create(DeploymentCreate(name="it", flow_id=flow.id))).id
+
+
+def a_schedule(deployment: UUID, **attributes: Any) -> str:
+    return block(TYPE, deployment_id=str(deployment), **attributes)
+
+
+def only(client: Client, deployment: UUID) -> DeploymentSchedule:
+    (found,) = client.send(deployments.schedules(deployment))
+    return found
+
+
+def shape(client: Client, deployment: UUID) -> dict[str, Any]:
+    return only(client, deployment).schedule.model_dump(mode="json")
+
+
+def test_a_cron_schedule_is_set_in_full_cleared_and_destroyed(
+    terraform: Terraform, client: Client, deployment: UUID
+) -> None:
+    full = a_schedule(
+        deployment,
+        cron="0  6 1 * MON",
+        day_or=False,
+        timezone="Europe/Berlin",
+        active=False,
+        max_scheduled_runs=5,
+        parameters='{"x": 1}',
+        slug="früh",
+    )
+    plain = a_schedule(deployment, cron="0 6 1 * MON")
+
+    made = terraform.apply(full)[ADDRESS]
+    first, schedule = shape(client, deployment), only(client, deployment)
+    empty = terraform.plan(full)
+    planned = terraform.plan(plain)
+    changed = terraform.apply(plain)[ADDRESS]
+
+    assert (first["day_or"], first["timezone"]) == (False, "Europe/Berlin")
+    assert (schedule.active, schedule.max_scheduled_runs, schedule.slug) == (False, 5, "früh")
+    assert schedule.parameters == {"x": 1}
+    assert empty == terraform.plan(plain) == {}
+    assert planned == {ADDRESS: ["update"]}
+    assert changed["id"] == made["id"]
+    after = only(client, deployment)
+    assert (after.active, after.max_scheduled_runs, after.slug) == (True, None, None)
+    assert after.parameters == {}
+    assert shape(client, deployment)["day_or"] is True
+    terraform.apply("")
+    assert client.send(deployments.schedules(deployment)) == []
+
+
+def test_one_kind_becomes_another_in_place(
+    terraform: Terraform, client: Client, deployment: UUID
+) -> None:
+    kinds: list[dict[str, Any]] = [
+        {"interval": "1h30m", "anchor_date": "2030-01-01T10:00:00+01:00"},
+        {"rrule": "FREQ=DAILY;INTERVAL=2"},
+        {"cron": "@daily"},
+        {"interval": 3600},
+    ]
+
+    made, ids = [], set()
+    for kind in kinds:
+        ids.add(terraform.apply(a_schedule(deployment, **kind))[ADDRESS]["id"])
+        made.append(shape(client, deployment))
+        assert terraform.plan(a_schedule(deployment, **kind)) == {}
+
+    assert len(ids) == 1
+    assert (made[0]["interval"], made[0]["anchor_date"]) == (5400, "2030-01-01T09:00:00.000000Z")
+    assert "FREQ=DAILY" in made[1]["rrule"]
+    assert made[2]["cron"] == "@daily"
+    assert made[3]["interval"] == 3600
+
+
+def test_what_says_the_same_is_no_change(terraform: Terraform, deployment: UUID) -> None:
+    first = {"interval": "90m", "anchor_date": "2030-01-01T10:00:00+01:00"}
+    second = {"interval": "5400", "anchor_date": "2030-01-01T09:00:00Z"}
+    terraform.apply(a_schedule(deployment, **first))
+
+    assert terraform.plan(a_schedule(deployment, **second)) == {}
+    terraform.apply(a_schedule(deployment, cron="0 6 * * *"))
+    assert terraform.plan(a_schedule(deployment, cron=" 0  6 * *  * ")) == {}
+    terraform.apply(a_schedule(deployment, rrule="FREQ=DAILY;INTERVAL=2"))
+    assert terraform.plan(a_schedule(deployment, rrule="RRULE:INTERVAL=2;FREQ=daily")) == {}
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {"cron": "0 6 * * *", "timezone": "Europe/Berlin"},
+        {"interval": "1d"},
+        {"rrule": "FREQ=WEEKLY;BYDAY=MO"},
+    ],
+    ids=["cron", "interval", "rrule"],
+)
+def test_imports_are_followed_by_an_empty_plan(
+    terraform: Terraform, client: Client, deployment: UUID, kind: dict[str, str]
+) -> None:
+    configuration = a_schedule(deployment, slug="a slug", **kind)
+    made = terraform.apply(configuration)[ADDRESS]
+
+    by_id = terraform.bring(ADDRESS, f"{deployment}/{made['id']}", configuration)
+    by_slug = terraform.bring(ADDRESS, "a flow/it/a slug", configuration)
+
+    assert by_id == by_slug == {}
+
+
+def test_drift_and_deletion_outside_are_planned_back(
+    terraform: Terraform, client: Client, deployment: UUID
+) -> None:
+    configuration = a_schedule(deployment, interval=60)
+    made = terraform.apply(configuration)[ADDRESS]
+
+    change = DeploymentScheduleUpdate(active=False)
+    client.send(deployments.update_schedule(deployment, made["id"], change))
+    drifted = terraform.plan(configuration)
+    client.send(deployments.delete_schedule(deployment, made["id"]))
+    gone = terraform.plan(configuration)
+    client.send(deployments.delete(deployment))
+    without_deployment = terraform.plan(configuration)
+
+    assert drifted == {ADDRESS: ["update"]}
+    assert gone == without_deployment == {ADDRESS: ["create"]}
+
+
+@pytest.mark.parametrize(
+    ("attributes", "words"),
+    [
+        ({}, "exactly one of cron, interval, rrule"),
+        ({"cron": "@daily", "interval": 60}, "not cron and interval"),
+        ({"interval": 60, "day_or": True}, "day_or belongs to cron"),
+        ({"cron": "@daily", "anchor_date": "2030-01-01T00:00:00Z"}, "belongs to interval"),
+        ({"interval": "soon"}, "interval must be seconds"),
+        ({"cron": "daily"}, "cron must have five fields"),
+        ({"rrule": "daily"}, "rrule must say FREQ="),
+    ],
+    ids=["none", "two", "day_or", "anchor", "interval", "cron", "rrule"],
+)
+def test_a_schedule_that_cannot_be_is_refused_by_validation(
+    terraform: Terraform, attributes: dict[str, Any], words: str
+) -> None:
+    text = terraform.refuse("validate", a_schedule(UUID(int=1), **attributes))
+
+    assert words in text
+
+
+def test_a_taken_slug_and_an_absent_deployment_are_named(
+    terraform: Terraform, client: Client, deployment: UUID
+) -> None:
+    terraform.apply(a_schedule(deployment, cron="@daily", slug="s"))
+
+    other = block(TYPE, "other", deployment_id=str(deployment), cron="@daily", slug="s")
+    taken = terraform.refuse("apply", a_schedule(deployment, cron="@daily", slug="s") + other)
+    absent = terraform.refuse("apply", a_schedule(UUID(int=1), cron="@daily"))
+
+    assert "slug" in taken
+    assert "no deployment" in absent
