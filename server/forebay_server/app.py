@@ -17,6 +17,7 @@ from forebay_server.events.queries import STORED
 from forebay_server.events.recorder import Recorder
 from forebay_server.events.streaming import Stream
 from forebay_server.flow_run_events.queries import STATES
+from forebay_server.flow_runs.offers import RecentOffers
 from forebay_server.gate import Gate
 from forebay_server.openapi import describe
 from forebay_server.protocol import install_error_handlers
@@ -69,6 +70,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     given_key = settings.secret_key.get_secret_value() if settings.secret_key else None
     app.state.vault = Vault(settings.home, given_key, table="block_document")
     app.state.recorder = recorder
+    app.state.recent_offers = RecentOffers()
     app.state.waiting_room = waiting_room
     app.state.relay = relay
     app.state.stopping = asyncio.Event()  # set when the process has been told to end

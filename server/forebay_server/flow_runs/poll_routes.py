@@ -55,8 +55,9 @@ async def poll_due_runs(
         before=query.scheduled_before,
         after=query.scheduled_after,
         limit=page_limit(query.limit),
+        caller=worker_name(request),
     )
-    offer = await polling.due_runs(db, poll)
+    offer = await polling.due_runs(db, poll, request.app.state.recent_offers)
     _mark(request, background, offer)
     answer = [
         ScheduledFlowRun(
@@ -86,8 +87,9 @@ async def poll_due_runs_of_queue(
         before=query.scheduled_before,
         after=None,
         limit=page_limit(query.limit),
+        caller=worker_name(request),
     )
-    offer = await polling.due_runs(db, poll)
+    offer = await polling.due_runs(db, poll, request.app.state.recent_offers)
     _mark(request, background, offer)
     return [
         queries.to_wire(

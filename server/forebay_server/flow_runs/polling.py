@@ -4,11 +4,12 @@ The cost depends on the number of queues and of runs answered, never on the back
 is asked for its first runs through an index, and only queues that have due runs are asked.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache, lru_cache
 from itertools import groupby
+from time import monotonic
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -37,6 +38,7 @@ from forebay_server.db.columns import UtcDateTime
 from forebay_server.db.columns import now as process_now
 from forebay_server.db.engine import Database, Transaction
 from forebay_server.errors import NotFound
+from forebay_server.flow_runs.offers import RecentOffers, spread
 from forebay_server.flow_runs.tables import flow_runs
 from forebay_server.work_pools.tables import work_pools
 from forebay_server.work_queues.tables import work_queues
@@ -63,6 +65,7 @@ class Poll:
     before: datetime | None
     after: datetime | None
     limit: int
+    caller: str | None = None  # a worker that will propose what it is offered; else a mere look
 
 
 @dataclass(frozen=True)
@@ -74,10 +77,12 @@ class Offer:
     unmarked_queue_ids: Sequence[UUID]  # polled, and not marked as such lately
 
 
-async def due_runs(db: Transaction, poll: Poll) -> Offer:
+async def due_runs(db: Transaction, poll: Poll, recent: RecentOffers) -> Offer:
     """Runs that may be claimed now, by queue priority, time and id; free slots are respected.
 
-    Raises `NotFound` for a pool or a queue that does not exist.
+    When more are due than the limit takes, those that other workers were offered lately come
+    later within their queue. They do not when free slots are what bounds the answer: whoever
+    proposes another run then finds no slot. Raises `NotFound` for a pool or a queue that does not exist.
     """
     bounds = _Bounds(poll.before is not None, poll.after is not None)
     times = {"before": poll.before, "after": poll.after}
@@ -88,7 +93,12 @@ async def due_runs(db: Transaction, poll: Poll) -> Offer:
     pool = rows[0]
     at = process_now()  # good enough for telling whether a mark is seconds old
     unmarked = [row.id for row in rows if row.id is not None and not is_marked(row, at)]
-    room = poll.limit if pool.pool_free is None else min(poll.limit, pool.pool_free)
+    weights: Mapping[UUID, float] = {}
+    if poll.caller is not None:
+        weights = recent.weights(pool.pool_id, poll.caller, monotonic())
+    room = poll.limit + min(poll.limit, len(weights))
+    if pool.pool_free is not None:
+        room = min(room, pool.pool_free)
     runs: list[Row[Any]] = []
     if not pool.pool_is_paused:
         waiting = [row for row in rows if row.has_due and _room(row, room) > 0]
@@ -98,6 +108,9 @@ async def due_runs(db: Transaction, poll: Poll) -> Offer:
             values = _values(queues, room - len(runs))
             first = await db.execute(_first_runs(bounds, len(queues)), {**values, **times})
             runs += first.all()
+    runs = spread(runs, poll.limit, weights)
+    if poll.caller is not None:
+        recent.note(pool.pool_id, poll.caller, runs, monotonic())
     return Offer(pool.pool_id, runs, unmarked)
 
 
