@@ -110,6 +110,10 @@ lock-check: ## fail when requirements.lock does not fit pyproject.toml
 	@copy=$$(mktemp) && trap 'rm -f "$$copy"' EXIT && cp requirements.lock "$$copy" && \
 	$(COMPILE) -o "$$copy" && diff -q requirements.lock "$$copy" || { echo "run: make lock"; exit 1; }
 
+provider-release: setup ## zips, checksums and manifest for a registry, and a network mirror
+	@$(BIN)/python -m forebay_provider.release --dir dist/provider --mirror dist/provider-mirror
+	@echo "sign: gpg --detach-sign dist/provider/*_SHA256SUMS   (an RSA key; registries take no ECC)"
+
 clean: ## remove what the targets above made
 	rm -rf .venv .venv-protos .venv-prefect .dev .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 
