@@ -120,34 +120,42 @@ def make_objects(server: RunningServer, end: str) -> dict[str, dict[str, str]]:
             answer.raise_for_status()
             return str(answer.json()["id"])
 
-        pool, queue, flow, name = (f"{kind}{end}" for kind in ("pool", "queue", "flow", "name"))
+        pool, queue, flow, name = (f"{of}-{end}" for of in ("pool", "queue", "flow", "name"))
         made("/work_pools/", name=pool, type="process", concurrency_limit=2)
         queue_id = made(f"/work_pools/{pool}/queues", name=queue)
         flow_id = made("/flows/", name=flow)
         deployment = made("/deployments/", name=name, flow_id=flow_id, work_pool_name=pool)
         run = made(f"/deployments/{deployment}/create_flow_run")
+        schedules = [{"schedule": {"interval": 3600}}]
+        schedule = api.post(f"/deployments/{deployment}/schedules", json=schedules).json()[0]
         variable = made("/variables/", name=name, value=1)
         made("/v2/concurrency_limits/", name=name, limit=5)
         tag_limit = made("/concurrency_limits/", tag=name, concurrency_limit=5)
         heartbeat = {"name": name, "heartbeat_interval_seconds": 30}
         api.post(f"/work_pools/{pool}/workers/heartbeat", json=heartbeat).raise_for_status()
+        kind = made("/block_types/", name=name, slug=name)
+        shape = made("/block_schemas/", block_type_id=kind, fields={"title": name})
+        of_kind = {"block_type_id": kind, "block_schema_id": shape}
+        block = made("/block_documents/", name=name, data={}, **of_kind)
+    # Each path fulfils at most one of these.
     return {
-        "/work_pools/": {"path.name": pool, "path.pool": pool},
-        "/queues/{name}": {"path.name": queue, "path.pool": pool},
-        "/workers/{name}": {"path.name": name, "path.pool": pool},
+        "/work_pools/{name}": {"path.name": pool},
+        "/work_pools/{pool}/queues": {"path.name": queue, "path.pool": pool},
+        "/work_pools/{pool}/workers": {"path.name": name, "path.pool": pool},
         "/work_queues/": {"path.id": queue_id, "path.name": queue},
         "/flows/": {"path.id": flow_id, "path.name": flow},
-        "/deployments/": {
-            "path.id": deployment,
-            "path.flow_name": flow,
-            "path.deployment_name": name,
-        },
+        "/deployments/name/": {"path.flow_name": flow, "path.deployment_name": name},
+        "/deployments/{id}": {"path.id": deployment, "path.schedule_id": schedule["id"]},
         "/flow_runs/": {"path.id": run},
         "/flow_run_states/": {"query.flow_run_id": run},
         "/variables/": {"path.id": variable, "path.name": name},
-        "/v2/concurrency_limits/": {"path.id_or_name": name},
+        "/v2/concurrency_limits/{id_or_name}": {"path.id_or_name": name},
         "/api/concurrency_limits/": {"path.id": tag_limit, "path.tag": name},
         "/collections/": {"path.view": "aggregate-worker-metadata"},
+        "/block_types/{id}": {"path.id": kind},
+        "/block_types/slug/": {"path.slug": name, "path.block_document_name": name},
+        "/block_schemas/{id}": {"path.id": shape},
+        "/block_documents/{id}": {"path.id": block},
     }
 
 
@@ -168,7 +176,7 @@ def fuzz_once(server: RunningServer, folder: Path, seed: int, seconds: int) -> P
     # Every other round leads to objects that exist, which one deletes and all may then miss; the
     # rest has strange names in paths, and follows what it makes itself.
     is_led = seed % 2 == 1
-    write_configuration(configuration, make_objects(server, f"_{seed}") if is_led else {})
+    write_configuration(configuration, make_objects(server, str(seed)) if is_led else {})
     phases = "examples,coverage,fuzzing" + ("" if is_led else ",stateful")
     command = [BIN / "schemathesis", "--config-file", configuration, "run"]
     command += [f"{server.api_url}/openapi.json", "--checks", CHECKS, "--seed", str(seed)]

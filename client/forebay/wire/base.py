@@ -126,9 +126,9 @@ Timestamp = Annotated[
     AfterValidator(_to_utc),
     PlainSerializer(format_time, return_type=str, when_used="json"),
 ]
-Integer = Annotated[int, BeforeValidator(_no_boolean)]  # texts of digits are (compat)
-Limit = Annotated[Integer, Field(ge=0, le=MAX_INT)]  # how much at once; 0 means none
-Priority = Annotated[Integer, Field(ge=1, le=MAX_INT)]  # 1 is served first
+NoBoolean = BeforeValidator(_no_boolean)  # a text of digits is an integer (compat)
+Limit = Annotated[int, Field(ge=0, le=MAX_INT), NoBoolean]  # how much at once; 0 means none
+Priority = Annotated[int, Field(ge=1, le=MAX_INT), NoBoolean]  # 1 is served first
 
 
 class Object(Wire):

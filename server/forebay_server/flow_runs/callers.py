@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from fastapi import Request
@@ -13,6 +14,31 @@ from forebay_server.flow_runs.facts import Proposer
 CLAIM_HEADER = "X-Forebay-Claim"  # "<run id>:<epoch>", sent and answered
 WORKER_HEADERS = ("X-Forebay-Worker", "X-Prefect-Worker-Name")
 MAX_NAME = 255
+
+# For the API's description: reading them as parameters would cost each request more.
+WORKER_PARAMETERS: dict[str, Any] = {
+    "parameters": [
+        {
+            "name": WORKER_HEADERS[0],
+            "in": "header",
+            "schema": {"type": "string", "maxLength": MAX_NAME},
+            "description": "The worker on whose behalf this is asked (Forebay extension): its "
+            "polls show that queues are served, and its claims live on its heartbeats.",
+        }
+    ]
+}
+CALLER_PARAMETERS: dict[str, Any] = {
+    "parameters": [
+        *WORKER_PARAMETERS["parameters"],
+        {
+            "name": CLAIM_HEADER,
+            "in": "header",
+            "schema": {"type": "string"},
+            "description": "The claim under which this is proposed, `<run id>:<epoch>` (Forebay "
+            "extension): when the run was claimed anew since, the proposal is aborted.",
+        },
+    ]
+}
 
 
 @dataclass(frozen=True)

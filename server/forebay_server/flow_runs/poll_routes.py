@@ -10,7 +10,7 @@ from forebay.wire.base import Name, Timestamp
 from forebay.wire.flow_runs import FlowRun, ScheduledFlowRun
 from forebay_server.db.criteria import MAX_VALUES
 from forebay_server.flow_runs import polling, queries
-from forebay_server.flow_runs.callers import worker_name
+from forebay_server.flow_runs.callers import WORKER_PARAMETERS, worker_name
 from forebay_server.flow_runs.polling import Offer, Poll
 from forebay_server.protocol import PathName, Read, Route, page_limit
 from forebay_server.work_queues import queries as queues
@@ -35,7 +35,11 @@ class PollQuery(QueuePollQuery):
     scheduled_after: Timestamp | None = None
 
 
-@router.post("/work_pools/{name}/get_scheduled_flow_runs", response_model=list[ScheduledFlowRun])
+@router.post(
+    "/work_pools/{name}/get_scheduled_flow_runs",
+    response_model=list[ScheduledFlowRun],
+    openapi_extra=WORKER_PARAMETERS,
+)
 async def poll_due_runs(
     name: PathName,
     request: Request,
@@ -70,7 +74,7 @@ async def poll_due_runs(
     return Response(_SCHEDULED.dump_json(answer), media_type="application/json")
 
 
-@router.post("/work_queues/{id:uuid}/get_runs")
+@router.post("/work_queues/{id:uuid}/get_runs", openapi_extra=WORKER_PARAMETERS)
 async def poll_due_runs_of_queue(
     id: UUID,
     request: Request,

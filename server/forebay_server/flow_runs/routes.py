@@ -24,7 +24,7 @@ from forebay.wire.states import (
 from forebay_server.db.engine import Transaction
 from forebay_server.errors import NotFound
 from forebay_server.flow_runs import placing, queries, transitions
-from forebay_server.flow_runs.callers import CLAIM_HEADER, caller, claim_value
+from forebay_server.flow_runs.callers import CALLER_PARAMETERS, CLAIM_HEADER, caller, claim_value
 from forebay_server.flow_runs.filters import FlowRunFilter, FlowRunSort, RunCriteria
 from forebay_server.idempotency.keys import CREATES
 from forebay_server.protocol import (
@@ -159,7 +159,12 @@ async def read_flow_run_state(id: UUID, db: Read) -> State:
     return await queries.read_state(db, id)
 
 
-@router.post("/flow_runs/{id:uuid}/set_state", response_model=Verdict, status_code=201)
+@router.post(
+    "/flow_runs/{id:uuid}/set_state",
+    response_model=Verdict,
+    status_code=201,
+    openapi_extra=CALLER_PARAMETERS,
+)
 async def propose_state(id: UUID, body: Proposal, request: Request, db: Write) -> Response:
     """Propose a state for a run; a refusal is an answer, too.
 
