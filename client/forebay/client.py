@@ -1,7 +1,9 @@
 """Sends calls to the API, blocking or async. Knows no endpoint."""
 
 import asyncio
+import logging
 import threading
+import time
 from typing import Any, Self, TypeVar
 
 import httpx2 as httpx
@@ -13,6 +15,8 @@ from forebay.exchange import Ask, Exchanger, Outcome
 from forebay.settings import ClientSettings
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 USER_AGENT = f"forebay/{__version__}"
 
@@ -50,10 +54,12 @@ class Client:
                 if isinstance(step, Ask):
                     if self._stopped.is_set():
                         raise Interrupted
+                    begun = time.perf_counter()
                     try:
                         outcome = self._http.request(**vars(step))
                     except httpx.TransportError as error:
                         outcome = error
+                    _tell(call, outcome, begun)
                 elif self._stopped.wait(step.seconds):
                     raise Interrupted
                 step = steps.send(outcome)
@@ -94,6 +100,17 @@ class AsyncClient:
         except StopIteration as end:
             answer: T = end.value
             return answer
+
+
+def _tell(call: Call[Any], outcome: Outcome, begun: float) -> None:
+    """Log what became of a request: no header, no body."""
+    about = {
+        "ms": round((time.perf_counter() - begun) * 1000, 1),
+        "result": outcome.status_code
+        if isinstance(outcome, httpx.Response)
+        else type(outcome).__name__,
+    }
+    log.debug("%s %s", call.method, call.path, extra=about)
 
 
 def _verify(settings: ClientSettings) -> Any:

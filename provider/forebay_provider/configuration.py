@@ -1,5 +1,6 @@
 """From the provider block, the environment and the profile to a connection. Knows no resource."""
 
+import base64
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -63,6 +64,7 @@ def _hide_secrets(settings: ClientSettings) -> None:
         logs.hide(secret)
     if settings.basic_auth:
         logs.hide(settings.basic_auth.partition(":")[2])
+        logs.hide(base64.b64encode(settings.basic_auth.encode()).decode())
     for value in settings.headers.values():
         logs.hide(value)
 

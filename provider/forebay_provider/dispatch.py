@@ -3,14 +3,19 @@
 A gRPC error status tells the user next to nothing, so none is ever answered. Knows no resource.
 """
 
+import logging
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from forebay_provider.framework.diagnostics import Diagnostic, Failure, to_messages
+from forebay_provider.logs import TRACE
 from forebay_provider.pb import tfplugin6_pb2 as pb
 from forebay_provider.problems import of_any
+
+log = logging.getLogger(__name__)
 
 SERVICE = "tfplugin6.Provider"
 
@@ -32,13 +37,17 @@ class Rpc:
 
     def each(self, data: bytes) -> Iterator[bytes]:
         """The answers to one request; never raises. An error ends them, as the last one."""
+        begun = time.perf_counter()
         try:
-            answer = self._method(self._parse(data))
+            request = self._parse(data)
+            answer = self._method(request)
+            _tell(self.name, request, answer, begun)
             if self.gives_stream:
                 yield from (message.SerializeToString() for message in answer)
             else:
                 yield answer.SerializeToString()
         except Exception as error:  # noqa: BLE001 - the one place where nothing may escape
+            log.debug("%s failed: %s", self.name, error)
             yield failed(self.response, of_any(error)).SerializeToString()
 
     def _parse(self, data: bytes) -> Any:
@@ -58,6 +67,17 @@ class Rpc:
                 f"{self.name} is about a kind of object that it does not have.",
             )
         )
+
+
+def _tell(name: str, request: Any, answer: Any, begun: float) -> None:
+    """Log that a call was answered, and never a value of it."""
+    if log.isEnabledFor(TRACE):
+        about = {
+            "type": getattr(request, "type_name", "") or getattr(request, "target_type_name", ""),
+            "ms": round((time.perf_counter() - begun) * 1000, 1),
+            "diagnostics": len(getattr(answer, "diagnostics", ())),
+        }
+        log.log(TRACE, name, extra={key: value for key, value in about.items() if value != ""})
 
 
 def rpcs(servicer: object) -> list[Rpc]:

@@ -21,7 +21,19 @@ The provider is a Python program. `forebay provider install` puts it into a file
 prints the CLI configuration that names the mirror; then `terraform init` finds it there and
 writes its checksum into the lock file.
 
-{code("shell", 'pip install "forebay[provider]"' + chr(10) + "forebay provider install")}"""
+{code("shell", 'pip install "forebay[provider]"' + chr(10) + "forebay provider install")}
+
+The archives of a release hold a launcher instead, the same for every machine. It starts the package
+`forebay[provider]` of exactly its own version, with the Python that `FOREBAY_PYTHON` names, with
+that of `~/.forebay/provider/venv` or with one of the search path. They fit a registry, a
+`filesystem_mirror` and, with the index files that `make provider-release` writes, a
+`network_mirror` on any static web server.
+
+## Debugging
+
+`TF_LOG_PROVIDER=TRACE` logs every call and every request with its status and time, and no secret.
+`terraform-provider-forebay --debug` serves until Ctrl-C and prints the variable
+`TF_REATTACH_PROVIDERS` that makes Terraform use that process."""
 
 _SECURITY = """\
 - Terraform and the provider talk over a Unix socket in a folder that only the user can enter,

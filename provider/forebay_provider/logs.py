@@ -10,15 +10,16 @@ import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+TRACE = 5
 _LEVELS = {
-    "JSON": logging.DEBUG,
-    "TRACE": logging.DEBUG,
+    "JSON": TRACE,
+    "TRACE": TRACE,
     "DEBUG": logging.DEBUG,
     "INFO": logging.INFO,
     "WARN": logging.WARNING,
     "ERROR": logging.ERROR,
 }
-_NAMES = {logging.DEBUG: "debug", logging.INFO: "info", logging.WARNING: "warn"}
+_NAMES = {TRACE: "trace", logging.DEBUG: "debug", logging.INFO: "info", logging.WARNING: "warn"}
 # What every record has; anything else on one was given as `extra`.
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "taskName"}
 
@@ -48,6 +49,9 @@ def start(environ: Mapping[str, str]) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Formatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    # The client tells of every request itself, without the headers of servers.
+    for library in ("httpcore2", "httpx2", "httpcore", "httpx"):
+        logging.getLogger(library).setLevel(logging.WARNING)
 
 
 class _Formatter(logging.Formatter):

@@ -43,7 +43,8 @@ def test_line_has_level_message_time_and_fields(capsys: pytest.CaptureFixture[st
         ({}, []),
         ({"TF_LOG": "OFF"}, []),
         ({"TF_LOG": "warn"}, ["warn", "error"]),
-        ({"TF_LOG": "JSON"}, ["debug", "info", "warn", "error"]),
+        ({"TF_LOG": "JSON"}, ["trace", "debug", "info", "warn", "error"]),
+        ({"TF_LOG": "DEBUG"}, ["debug", "info", "warn", "error"]),
         ({"TF_LOG": "TRACE", "TF_LOG_PROVIDER": "ERROR"}, ["error"]),
     ],
 )
@@ -52,7 +53,7 @@ def test_level_is_what_terraform_was_asked_for(
 ) -> None:
     logs.start(environ)
 
-    for level in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
+    for level in (logs.TRACE, logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
         logging.getLogger("forebay.x").log(level, "said")
 
     assert [line["@level"] for line in lines(capsys)] == levels
