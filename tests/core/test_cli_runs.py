@@ -12,6 +12,7 @@ from forebay.calls import flow_runs, work_pools
 from forebay.client import Client
 from forebay.wire.deployments import Deployment
 from forebay.wire.states import StateType
+from forebay.wire.work_pools import WorkPoolUpdate
 from tests.core.builders import Run, as_json, propose, start, write
 
 
@@ -68,7 +69,7 @@ def test_log_lines_are_printed_in_order_over_several_pages(
     write(client, made.id, *messages)
 
     every = as_json(run("flow-run", "logs", made.id, "-o", "json"))
-    last = run("flow-run", "logs", made.id, "--tail", "2")
+    last = run("flow-run", "logs", made.id, "--tail", "-n", "2")
 
     assert [line["message"] for line in every] == messages
     assert [line.rpartition("  ")[2] for line in last.stdout.splitlines()] == messages[-2:]
@@ -236,3 +237,82 @@ def test_pool_with_active_runs_is_deleted_only_by_force(
     assert refused.returncode == 4
     assert f"forebay flow-run ls --pool '{pool}'" in refused.stderr
     assert forced.returncode == 0
+
+
+def test_first_lines_last_lines_and_reversed_lines(
+    run: Run, deployment: Deployment, client: Client
+) -> None:
+    made = start(client, deployment)
+    messages = [f"line {number}" for number in range(30)]
+    write(client, made.id, *messages)
+
+    def lines(*options: str) -> list[str]:
+        return [
+            item["message"]
+            for item in as_json(run("flow-run", "logs", made.id, "-o", "json", *options))
+        ]
+
+    assert lines("--head") == messages[:20]
+    assert lines("-n", "3") == messages[:3]
+    assert lines("--tail") == messages[-20:]
+    assert lines("--tail", "-n", "2", "--reverse") == messages[:-3:-1]
+    assert run("flow-run", "logs", made.id, "--head", "--tail").returncode == 2
+
+
+def test_ended_run_is_retried_by_id_and_by_name(
+    run: Run, deployment: Deployment, client: Client
+) -> None:
+    made = start(client, deployment, name=f"run of {deployment.id}")
+    for state in (StateType.PENDING, StateType.RUNNING, StateType.FAILED):
+        propose(client, made.id, state)
+
+    retried = as_json(run("flow-run", "retry", made.id, "-o", "json"))
+    again = run("flow-run", "retry", made.name)
+    nobody = run("flow-run", "retry", "no such run")
+
+    assert retried["state_type"] == "SCHEDULED"
+    assert again.returncode == 4
+    assert "has not ended" in again.stderr
+    assert nobody.returncode == 3
+
+
+def test_name_of_several_runs_is_not_retried(
+    run: Run, deployment: Deployment, client: Client
+) -> None:
+    first = start(client, deployment, name=f"twin of {deployment.id}")
+    start(client, deployment, name=first.name)
+
+    ended = run("flow-run", "retry", first.name)
+
+    assert ended.returncode == 4
+    assert "Several runs" in ended.stderr
+
+
+def test_explanation_names_every_rule_and_who_holds_the_slots(
+    run: Run, deployment: Deployment, client: Client, pool: str
+) -> None:
+    client.send(work_pools.update(pool, WorkPoolUpdate(concurrency_limit=1)))
+    holder = start(client, deployment)
+    propose(client, holder.id, StateType.PENDING)
+    waiting = start(client, deployment)
+
+    told = as_json(run("flow-run", "explain", waiting.id, "-o", "json"))
+    shown = run("flow-run", "explain", waiting.id).stdout
+    of_holder = as_json(run("flow-run", "explain", holder.id, "-o", "json"))
+
+    assert [reason["rule"] for reason in told["reasons"]] == ["pool_limit", "no_worker"]
+    assert [item["id"] for item in told["holders"]] == [str(holder.id)]
+    assert str(holder.id) in shown
+    assert "forebay worker start" in shown
+    assert of_holder["reasons"] == []
+
+
+def test_run_that_nothing_holds_is_said_to_be_taken_next(
+    run: Run, deployment: Deployment, client: Client, pool: str
+) -> None:
+    client.send(work_pools.heartbeat(pool, "worker", 30))
+    made = start(client, deployment)
+
+    shown = run("flow-run", "explain", made.id).stdout
+
+    assert "Nothing holds it" in shown

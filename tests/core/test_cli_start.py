@@ -166,7 +166,7 @@ def test_defect_is_one_line_unless_debugging_is_asked_for(
         ["deployment", "run", "a/b", "--params", "[1]"],
         ["flow-run", "inspect", "not-an-id"],
         ["flow-run", "ls", "--state-type", "ASLEEP"],
-        ["flow-run", "logs", "00000000-0000-0000-0000-000000000000", "-f", "--tail", "1"],
+        ["flow-run", "logs", "00000000-0000-0000-0000-000000000000", "-f", "--tail"],
         ["--profile", "nowhere", "work-pool", "ls"],
     ],
     ids=" ".join,

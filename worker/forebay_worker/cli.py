@@ -1,16 +1,13 @@
-"""`forebay worker`: starts a worker. What is heavy is imported when a command runs."""
+"""`forebay worker`: starts a worker, and what `roster` adds. What is heavy is imported when a command runs."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from forebay_worker.roster import app as roster
+
 app = typer.Typer(help="Take runs from a pool and execute them.", no_args_is_help=True)
-
-
-@app.callback()
-def _group() -> None:
-    """Keeps `start` a command of its own although it is the only one."""
 
 
 @app.command()
@@ -95,3 +92,6 @@ def start(
     )
     show_logs()
     asyncio.run(serve(request))
+
+
+app.registered_commands += roster.registered_commands

@@ -6,6 +6,7 @@ from uuid import UUID
 import typer
 
 from forebay.cli.failures import Refused, advice
+from forebay.cli.named import uuid_or_none
 from forebay.cli.output import (
     Output,
     OutputOption,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True)
 
+LINES = 20  # that --head and --tail print
 SEE_RUNS = "`forebay flow-run ls` lists the runs."
 RunId = Annotated[UUID, typer.Argument(metavar="ID", help="Id of the run.", show_default=False)]
 
@@ -118,17 +120,32 @@ def logs(
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")
     ] = False,
-    tail: Annotated[
-        int | None, typer.Option("--tail", "-t", min=1, help="Only the last so many lines.")
+    head: Annotated[bool, typer.Option("--head", "-h", help="Only the first lines.")] = False,
+    tail: Annotated[bool, typer.Option("--tail", "-t", help="Only the last lines.")] = False,
+    num_logs: Annotated[
+        int | None,
+        typer.Option(
+            "--num-logs",
+            "-n",
+            min=1,
+            show_default=str(LINES),
+            help="How many lines --head or --tail are; alone it means --head.",
+        ),
     ] = None,
+    reverse: Annotated[bool, typer.Option("--reverse", "-r", help="The newest first.")] = False,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Print a run's log lines; followed as JSON, one object a line."""
+    from itertools import islice
+
     from forebay.calls import flow_runs
     from forebay.cli.watching import LogReader, follow_lines, format_line
 
-    if follow and tail:
-        raise typer.BadParameter("--follow and --tail exclude each other.")
+    if head and tail:
+        raise typer.BadParameter("--head and --tail exclude each other.")
+    if follow and (head or tail or reverse or num_logs):
+        raise typer.BadParameter("--follow prints every line in order; leave the others out.")
+    is_all = not head and not tail and num_logs is None
     with connect() as client, advice(NotFound, SEE_RUNS):
         client.send(flow_runs.read(run_id))
         if follow:
@@ -136,7 +153,12 @@ def logs(
                 is_json = output is Output.JSON
                 typer.echo(line.model_dump_json() if is_json else format_line(line))
             return
-        lines = _last(client, run_id, tail) if tail else list(LogReader(client, run_id).unread())
+        if tail:
+            lines = _last(client, run_id, num_logs or LINES)
+        else:
+            every_line = LogReader(client, run_id).unread()
+            lines = list(islice(every_line, None if is_all else num_logs or LINES))
+    lines = lines[::-1] if reverse else lines
     if output is Output.JSON:
         print_json(lines)
     elif not lines:
@@ -182,6 +204,72 @@ def cancel(run_id: RunId, output: OutputOption = Output.TEXT) -> None:
 
 
 @app.command()
+def retry(
+    run: Annotated[
+        str, typer.Argument(metavar="ID|NAME", help="Id or name of the run.", show_default=False)
+    ],
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Let a run that has ended be taken by a worker again, with the same parameters."""
+    from datetime import UTC, datetime
+
+    from forebay.calls import flow_runs
+    from forebay.wire.states import TERMINAL, StateCreate, StateDetails, StateType
+
+    proposal = StateCreate(
+        type=StateType.SCHEDULED,
+        message="Retried from the command line.",
+        state_details=StateDetails(scheduled_time=datetime.now(UTC)),
+    )
+    with connect() as client, advice(NotFound, SEE_RUNS):
+        ended = _read_by_id_or_name(client, run)
+        if ended.state_type not in TERMINAL:
+            raise Refused(
+                f"The run {ended.name!r} is {ended.state_name} and has not ended; "
+                f"`forebay flow-run cancel {ended.id}` ends it."
+            )
+        if ended.deployment_id is None:
+            raise Refused(
+                f"The run {ended.name!r} has no deployment, so no worker can take it again."
+            )
+        verdict = client.send(flow_runs.set_state(ended.id, proposal, force=True))
+        retried = client.send(flow_runs.read(ended.id))
+    if retried.state_type in TERMINAL:
+        raise Refused(
+            f"The run {ended.name!r} was not retried: {getattr(verdict.details, 'reason', None)}"
+        )
+    text = f"The run {ended.name!r} will run again. Follow it: forebay flow-run watch {ended.id}"
+    say(text, output)
+    if output is Output.JSON:
+        print_json(retried)
+
+
+@app.command()
+def explain(run_id: RunId, output: OutputOption = Output.TEXT) -> None:
+    """Tell why a run waits: which rules hold it, what to do, and who holds the slots."""
+    from forebay.calls import flow_runs
+    from forebay.cli.waiting import holders, reasons, tell
+
+    with connect() as client, advice(NotFound, SEE_RUNS):
+        run: FlowRun = client.send(flow_runs.read(run_id))
+        found = reasons(client, run)
+        held = holders(client, run, found)
+    if output is Output.JSON:
+        told = [vars(reason) for reason in found]
+        print_json({"flow_run": run, "reasons": told, "holders": held})
+        return
+    message = f": {run.state.message}" if run.state and run.state.message else "."
+    say(f"The run {run.name!r} is {run.state_name}{message}")
+    for reason in found:
+        say(f"- {tell(reason)}")
+    if run.state_type == "SCHEDULED" and not found:
+        say("Nothing holds it: a worker takes it with its next poll.")
+    if held:
+        rows = [[h.name, h.state_name, since(h.state_timestamp), h.id] for h in held]
+        print_table(["Holds a slot", "State", "Since", "Id"], rows, "")
+
+
+@app.command()
 def delete(
     run_id: RunId,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
@@ -197,6 +285,20 @@ def delete(
     say(f"Deleted the run {run.name!r}.", output)
     if output is Output.JSON:
         print_json(run)
+
+
+def _read_by_id_or_name(client: "Client", text: str) -> "FlowRun":
+    """The run. Raises `NotFound`, and `Refused` for a name that several runs have."""
+    from forebay.calls import flow_runs
+
+    if id := uuid_or_none(text):
+        return client.send(flow_runs.read(id))
+    found = client.send(flow_runs.filter(names=[text], limit=2))
+    if not found:
+        raise NotFound(f"There is no run {text!r}.")
+    if len(found) > 1:
+        raise Refused(f"Several runs have the name {text!r}; give the id. {SEE_RUNS}")
+    return found[0]
 
 
 def _state_types(texts: list[str] | None) -> Any:

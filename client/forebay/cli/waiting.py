@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING
 
 from forebay.calls import deployments, work_pools, work_queues
 from forebay.cli.output import since
-from forebay.cli.session import every
+from forebay.cli.session import PAGE, every
 from forebay.errors import NotFound
 from forebay.wire.states import StateType
 from forebay.wire.work_pools import AGENT_TYPE, WorkerStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from uuid import UUID
 
     from forebay.client import Client
     from forebay.wire.flow_runs import FlowRun
+    from forebay.wire.slots import SlotHolder
     from forebay.wire.work_pools import WorkPool
     from forebay.wire.work_queues import WorkQueue
 
@@ -98,6 +99,17 @@ def reasons(client: "Client", run: "FlowRun") -> list[Reason]:
     if due is not None and due > datetime.now(UTC):
         found.append(Reason("not_due", f"Its time is {since(due)}."))
     return found
+
+
+def holders(client: "Client", run: "FlowRun", found: "Iterable[Reason]") -> "list[SlotHolder]":
+    """The runs that hold the slots for which `run` waits; none when it waits for none."""
+    rules = {reason.rule for reason in found}
+    if "queue_limit" in rules and run.work_queue_id:
+        return client.send(work_queues.slots(run.work_queue_id)).flow_runs
+    if "pool_limit" in rules and run.work_pool_name:
+        slots = client.send(work_pools.slots(run.work_pool_name, runs_of_each=PAGE))
+        return [holder for queue in slots.queues for holder in queue.flow_runs]
+    return []
 
 
 def tell(reason: Reason) -> str:
