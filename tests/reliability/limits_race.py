@@ -172,7 +172,8 @@ async def _serve(
     rng: random.Random,
 ) -> None:
     """A worker that claims what it is offered and carries it out, one run at a time."""
-    queue = rng.choice([None, *played.queues]) if len(played.queues) > 1 else None
+    is_choosy = len(played.queues) > 1 and worker != "w0"  # one at least serves all queues
+    queue = rng.choice([None, *played.queues]) if is_choosy else None
     await start.wait()
     give_up_at = time.monotonic() + ROUND_SECONDS
     while not played.is_over and time.monotonic() < give_up_at:
@@ -240,8 +241,10 @@ async def _judge(eyes: Eyes, watch: Watch, played: Round, tally: Tally) -> None:
             at(begin) - BLUR < answered and (end is None or at(end) + BLUR > asked)
             for begin, end in spans
         )
-        waiting = [run for run in played.runs - played.put_off if key(run) in begins]
-        is_due = any(begins[key(run)] - BLUR > answered for run in waiting)
+        is_due = any(
+            key(run) not in begins or begins[key(run)] - BLUR > answered
+            for run in played.runs - played.put_off
+        )
         tally.idle_slots += is_due and held < played.limit
 
 
