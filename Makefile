@@ -7,7 +7,7 @@ UV := $(shell command -v uv 2>/dev/null)
 PROTOS_VENV := .venv-protos
 .DEFAULT_GOAL := help
 .PHONY: help setup peers demo dev test check fast acceptance format lint imports types protos protos-check \
-        docs docs-check openapi openapi-check migration lock lock-check bench clean
+        docs docs-check openapi openapi-check migration lock lock-check bench reliability clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -90,6 +90,16 @@ types: setup ## strict types
 bench: setup ## start-up costs against their floors
 	@$(BIN)/python bench/cli_start.py
 	@$(BIN)/python bench/provider_start.py
+
+reliability: setup ## race, starve, cut off and kill on purpose; one line of figures for each
+	@set -e; run="$(BIN)/python -m tests.reliability"; \
+	$$run.limits_race --db postgres --servers 2; \
+	$$run.limits_race --db sqlite --servers 1; \
+	$$run.sqlite_contention; \
+	$$run.lost_answers; \
+	$$run.lost_answers --db postgres; \
+	$$run.kill_worker; \
+	$$run.kill_worker --db postgres
 
 # --- what is generated ---------------------------------------------------------------------------
 migration: setup ## write the next migration: make migration m="what changes"

@@ -79,7 +79,10 @@ async def _kill(
     """Start a worker, kill what is meant when it is due, and wait until the slot is free."""
     notes = ground.folder / f"{kill.pool}.notes"
     script = f"echo start >> {notes}; sleep {WORK_SECONDS}; echo end >> {notes}; sleep 0.3"
-    template = {"job_configuration": {"command": f"sh -c '{script}'"}, "variables": {}}
+    template = {
+        "job_configuration": {"command": f"sh -c '{script}'"},
+        "variables": {"type": "object"},
+    }
     body = {"name": kill.pool, "type": "process", "base_job_template": template}
     await sent(api, "POST", "/work_pools/", {**body, "concurrency_limit": 1})
     worker = ground.worker(api_url, kill.pool)

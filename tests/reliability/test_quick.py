@@ -1,0 +1,37 @@
+"""A small part of every reliability module, on what this machine has."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.conftest import missing
+from tests.reliability import kill_worker, limits_race, lost_answers, sqlite_contention
+from tests.reliability.ground import Figures, Ground, Options, run
+
+POSTGRES = pytest.param("postgres", 2, marks=pytest.mark.postgres)
+
+
+def holds(name: str, play: Callable[[Ground], Figures], options: Options) -> None:
+    """Run a module and see that every bound holds."""
+    try:
+        figures = run(name, play, options)
+    except FileNotFoundError as error:
+        missing(f"PostgreSQL cannot be started: {error}")
+    assert figures["ok"], figures
+
+
+@pytest.mark.parametrize(("db", "servers"), [("sqlite", 1), POSTGRES])
+def test_limits_hold_in_a_race(db: str, servers: int) -> None:
+    holds("limits_race", limits_race.play, Options(db, servers, seconds=8))
+
+
+def test_clients_of_one_sqlite_file_do_not_fail() -> None:
+    holds("sqlite_contention", sqlite_contention.play, Options(seconds=8))
+
+
+def test_a_lost_answer_makes_nothing_twice() -> None:
+    holds("lost_answers", lost_answers.play, Options(seconds=4))
+
+
+def test_runs_of_killed_workers_move_on() -> None:
+    holds("kill_worker", kill_worker.play, Options(seconds=20))
