@@ -88,7 +88,7 @@ def _schedule(raw: Raw) -> dict[str, Any]:
         name: raw.get(name) or None
         for name in ("cron", "rrule", "timezone", "slug", "max_scheduled_runs")
     } | {
-        "interval": raw.get("interval") or None,
+        "interval": f"{float(raw['interval']):.15g}" if raw.get("interval") else None,
         "anchor_date": (raw.get("anchor_date") or None) if raw.get("interval") else None,
         "day_or": raw.get("day_or") if raw.get("cron") else None,
     }

@@ -13,6 +13,8 @@ import pytest
 
 from forebay.errors import ConfigurationError
 from forebay_provider import installation
+from forebay_provider.data_sources import DATA_SOURCES
+from forebay_provider.resources import RESOURCES
 from tests.conftest import BIN, require_tool
 
 ROOT = Path(__file__).parents[2]
@@ -200,7 +202,8 @@ def test_schema_is_one_that_terraform_accepts(terraform: Terraform) -> None:
 
     schemas: dict[str, Any] = json.loads(done.stdout)["provider_schemas"]
     (provider,) = schemas.values()
-    assert set(provider["resource_schemas"]) == {"forebay_work_pool", "forebay_work_queue"}
+    assert set(provider["resource_schemas"]) == {f"forebay_{r.name}" for r in RESOURCES}
+    assert set(provider["data_source_schemas"]) == {f"forebay_{d.name}" for d in DATA_SOURCES}
 
 
 @pytest.mark.terraform

@@ -104,6 +104,14 @@ def test_kinds_of_schedule_that_are_not_used_become_null() -> None:
     assert found["day_or"] is True
 
 
+def test_seconds_of_an_interval_become_text() -> None:
+    state = {**COMMON, "deployment_id": "d", "interval": 3600.0, "anchor_date": "then"}
+
+    found = as_json("deployment_schedule", state)
+
+    assert (found["interval"], found["anchor_date"]) == ("3600", "then")
+
+
 @pytest.mark.parametrize(
     "value", ["a", {"value": "a", "type": "string"}], ids=["first version", "present version"]
 )

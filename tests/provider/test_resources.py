@@ -42,7 +42,8 @@ class Core:
     def apply(self, **config: Any) -> dict[str, Any]:
         """Plan and apply; the new state."""
         plan = self.plan(config)
-        assert not plan.diagnostics, plan.diagnostics
+        errors = [d for d in plan.diagnostics if d.severity == d.ERROR]
+        assert not errors, errors
         answer = self.change(config, plan)
         assert not answer.diagnostics, answer.diagnostics
         planned = self.call.decode(self.model, plan.planned_state)

@@ -382,7 +382,7 @@ def test_data_source_wants_exactly_one_of_name_and_id(call: Any, config: dict[st
         config=call.encode(WorkPoolView, config),
     )
 
-    assert "exactly one of name and id" in answer.diagnostics[0].detail
+    assert "exactly one of id and name" in answer.diagnostics[0].detail
 
 
 def test_state_of_a_newer_provider_is_refused(call: Any) -> None:
