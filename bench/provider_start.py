@@ -1,11 +1,12 @@
-"""What `terraform plan` of one resource costs with our provider, against a bare grpcio provider.
+"""What `terraform plan` costs with our provider, against a bare grpcio provider.
 
-    python bench/provider_start.py [--rounds 10]
+    python bench/provider_start.py [--rounds 10] [--many 500]
 
 Both are run in turns, so that a busy machine slows both. CPU is the user and system time of
-Terraform and everything that it starts, without the server's. Two plans are measured: of a pool
-to create, for which no server is asked, and of a pool that exists and has not changed, which is
-read from a server. The bare provider asks no server in either.
+Terraform and everything that it starts, without the server's. Three plans are measured: of a pool
+to create, for which no server is asked, of a pool that exists and has not changed, which is read
+from a server, and of many pools and queues that exist, with the number of requests to the server.
+The bare provider asks no server in any.
 """
 
 import argparse
@@ -24,21 +25,44 @@ from pathlib import Path
 
 from forebay_provider import installation
 
-TARGET_RATIO = 1.35
+TARGET_RATIO, TARGET_RATIO_OF_MANY, TARGET_REQUESTS = 1.35, 1.6, 20
 SOURCES = {"bare": "example.com/bench/bare", "forebay": "registry.terraform.io/forebay/forebay"}
 CONFIGURATIONS = {
     "bare": 'resource "bare_pool" "one" {\n  name = "etl"\n}\n',
     "forebay": 'resource "forebay_work_pool" "one" {\n  name = "etl"\n  type = "process"\n}\n',
 }
 
+MANY = {
+    "bare": """
+resource "bare_pool" "many" {{
+  count = {many}
+  name  = "pool ${{count.index}}"
+}}
+""",
+    "forebay": """
+resource "forebay_work_pool" "many" {{
+  count = {pools}
+  name  = "pool ${{count.index}}"
+  type  = "process"
+}}
+resource "forebay_work_queue" "many" {{
+  count          = {queues}
+  work_pool_name = forebay_work_pool.many[count.index % {pools}].name
+  name           = "queue ${{count.index}}"
+}}
+""",
+}
 
-def prepare(folder: Path, name: str, environment: dict[str, str]) -> Path:
-    """An initialised working folder with one resource."""
-    work = folder / name
+
+def prepare(
+    folder: Path, name: str, environment: dict[str, str], configuration: str, label: str = "one"
+) -> Path:
+    """An initialised working folder with a configuration."""
+    work = folder / f"{name}-{label}"
     work.mkdir()
     source = f'{name} = {{ source = "{SOURCES[name]}" }}'
     block = f"terraform {{\n  required_providers {{\n    {source}\n  }}\n}}\n"
-    (work / "main.tf").write_text(block + CONFIGURATIONS[name])
+    (work / "main.tf").write_text(block + configuration)
     subprocess.run(
         ["terraform", "init"], cwd=work, env=environment, check=True, capture_output=True
     )
@@ -90,7 +114,20 @@ def measure(work: Path, environment: dict[str, str]) -> tuple[float, float]:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, wall
 
 
-def compare(title: str, works: dict[str, Path], environment: dict[str, str], rounds: int) -> None:
+def requests_of_plan(work: Path, environment: dict[str, str]) -> int:
+    """How many requests our provider sends for one plan, from its own log."""
+    log = work / "provider.log"
+    terraform(work, {**environment, "TF_LOG_PROVIDER": "DEBUG", "TF_LOG_PATH": str(log)}, "plan")
+    return sum("result=" in line for line in log.read_text().splitlines())
+
+
+def compare(
+    title: str,
+    works: dict[str, Path],
+    environment: dict[str, str],
+    rounds: int,
+    ratio: float = TARGET_RATIO,
+) -> None:
     """Measure both in turns and print medians and their ratio."""
     figures: dict[str, list[tuple[float, float]]] = {name: [] for name in works}
     for work in works.values():
@@ -105,14 +142,16 @@ def compare(title: str, works: dict[str, Path], environment: dict[str, str], rou
         medians[name] = cpu, wall
         print(f"  {name:8} {cpu:.3f} s CPU  {wall:.3f} s wall")
     (cpu, wall), (bare_cpu, bare_wall) = medians["forebay"], medians["bare"]
-    target = f"target: at most {TARGET_RATIO} CPU"
+    target = f"target: at most {ratio} CPU"
     print(f"  {'ratio':8} {cpu / bare_cpu:.2f} CPU     {wall / bare_wall:.2f} wall    ({target})")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=10)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--many", type=int, default=500, help="resources of the last plan")
+    options = parser.parse_args()
+    rounds, many = options.rounds, options.many
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         install_bare(folder / "mirror")
@@ -127,12 +166,25 @@ def main() -> None:
             "CHECKPOINT_DISABLE": "1",
             "FOREBAY_HOME": str(folder / "home"),
         }
-        works = {name: prepare(folder, name, environment) for name in SOURCES}
+        works = {
+            name: prepare(folder, name, environment, CONFIGURATIONS[name]) for name in SOURCES
+        }
         compare("plan of a pool to create", works, environment, rounds)
         with server(environment):
             for work in works.values():
                 terraform(work, environment, "apply", "-auto-approve")
             compare("plan of a pool that has not changed", works, environment, rounds)
+            counts = {"many": many, "pools": many // 5, "queues": many - many // 5}
+            works = {
+                name: prepare(folder, name, environment, text.format(**counts), "many")
+                for name, text in MANY.items()
+            }
+            for work in works.values():
+                terraform(work, environment, "apply", "-auto-approve")
+            title = f"plan of {many} objects that have not changed"
+            compare(title, works, environment, max(1, rounds // 3), TARGET_RATIO_OF_MANY)
+            sent = requests_of_plan(works["forebay"], environment)
+            print(f"  requests {sent}    (target: at most {TARGET_REQUESTS})")
 
 
 main()
