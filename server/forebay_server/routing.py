@@ -14,7 +14,9 @@ from forebay_server.concurrency_limits import routes as concurrency_limits
 from forebay_server.concurrency_limits import tag_routes as tag_limits
 from forebay_server.deployments import routes as deployments
 from forebay_server.dispatch import routes as dispatch
+from forebay_server.dry_runs import routes as dry_runs
 from forebay_server.events import routes as events
+from forebay_server.explanations import routes as explanations
 from forebay_server.flow_run_inputs import routes as flow_run_inputs
 from forebay_server.flow_runs import poll_routes as polls
 from forebay_server.flow_runs import routes as flow_runs
@@ -58,6 +60,8 @@ def routes() -> list[BaseRoute]:
         flow_run_inputs.router,
         task_runs.router,
         slots.router,
+        explanations.router,
+        dry_runs.router,
         collections.router,
         compatibility.router,
     ):

@@ -1,0 +1,1 @@
+"""What a template and job variables would give, without writing anything."""

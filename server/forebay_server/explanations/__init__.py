@@ -1,0 +1,1 @@
+"""Why runs wait: the conditions of a claim, told instead of decided."""
