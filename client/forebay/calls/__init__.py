@@ -6,6 +6,7 @@ written once, and nothing is sent by building a call.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
@@ -33,7 +34,7 @@ class Call(Generic[T]):
 def call(
     method: str,
     path: str,
-    answer: type[T] | Any = None,
+    answer: Any = None,
     body: BaseModel | Any = None,
     *,
     headers: Mapping[str, str] | None = None,
@@ -51,6 +52,7 @@ def call(
     return Call(method, path, reader(answer), body, headers or {}, is_repeatable)
 
 
+@cache
 def reader(answer: Any) -> Callable[[bytes], Any]:
     """A function from an answer's bytes to a value of type `answer`."""
     if answer is None:
