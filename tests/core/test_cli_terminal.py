@@ -14,9 +14,16 @@ ESCAPE = "\x1b["
 
 
 def on_terminal(
-    environment: dict[str, str], *args: str, typed: str = "", width: int = 200
+    environment: dict[str, str],
+    *args: str,
+    typed: str = "",
+    prompt: str = "",
+    width: int = 200,
 ) -> tuple[int, str]:
-    """Exit code and everything shown when the command line runs on a terminal of its own."""
+    """Exit code and everything shown when the command line runs on a terminal of its own.
+
+    What is typed comes once `prompt` is shown: a question for a secret drops what came before.
+    """
     ours, theirs = pty.openpty()
     environment = {**environment, "TERM": "xterm-256color", "COLUMNS": str(width)}
     process = subprocess.Popen(
@@ -27,10 +34,14 @@ def on_terminal(
         stderr=theirs,
     )
     os.close(theirs)
-    os.write(ours, typed.encode())
-    shown = b""
+    shown, is_typed = b"", False
     try:
-        while piece := os.read(ours, 65536):
+        while True:
+            if not is_typed and prompt.encode() in shown:
+                is_typed = True
+                os.write(ours, typed.encode())
+            if not (piece := os.read(ours, 65536)):
+                break
             shown += piece
     except OSError:  # the terminal's other end is closed: nothing more comes
         pass

@@ -32,6 +32,7 @@ OWN_GROUPS = {
     "flow-run": ("forebay.cli.flow_run", "Look at runs, follow and cancel them."),
     "flow": ("forebay.cli.flow", "Look at flows."),
     "global-concurrency-limit": (LIMITS, "Limit what runs at once across pools; short: gcl."),
+    "block": ("forebay.cli.block", "Make, change and look at blocks."),
     "variable": ("forebay.cli.variable", "Make, change and look at variables."),
     "config": ("forebay.cli.config", "Look at settings and change them."),
     "profile": ("forebay.cli.profile", "Named sets of settings."),
@@ -42,6 +43,7 @@ ANNOUNCED_HELP = {
     "server": "Run the control plane.",
     "worker": "Take runs from a pool and execute them.",
     "provider": "Install the Terraform provider.",
+    "doctor": "Check the control plane's database.",
 }
 
 
