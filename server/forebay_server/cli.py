@@ -44,7 +44,7 @@ def start(
     """Start the API; the first start makes the database and an admin token."""
     if no_auth and not _is_loopback(host):
         raise typer.BadParameter("--no-auth works on a loopback address only.")
-    settings = _settings(database_url, no_auth, no_services)
+    settings = read_settings(database_url, no_auth, no_services)
     if workers > 1 and settings.is_sqlite:
         raise typer.BadParameter(
             "--workers needs PostgreSQL (--database-url): one process orders the writers of SQLite."
@@ -59,7 +59,10 @@ def start(
     raise typer.Exit(exit_code)
 
 
-def _settings(database_url: str | None, no_auth: bool, no_services: bool) -> "ServerSettings":
+def read_settings(
+    database_url: str | None, no_auth: bool = False, no_services: bool = False
+) -> "ServerSettings":
+    """The settings of the environment, with those of the command line; a bad one ends it."""
     from pydantic import ValidationError
     from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 

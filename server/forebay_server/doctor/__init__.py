@@ -1,0 +1,1 @@
+"""Checks whether a database is what the server relies on. It changes nothing."""

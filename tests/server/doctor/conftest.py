@@ -1,0 +1,5 @@
+"""The doctor looks at both databases."""
+
+from tests.both_databases import settings
+
+__all__ = ["settings"]
