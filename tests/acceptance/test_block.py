@@ -72,6 +72,20 @@ def test_write_only_data_is_sent_by_version_and_kept_nowhere(
     assert not any(SECRET.encode() in content for content in files)
 
 
+def test_data_that_becomes_write_only_is_sent_once_more(
+    terraform: Terraform, client: Client
+) -> None:
+    terraform.apply(a_secret("one"))
+    data = json.dumps({"value": "two"})
+
+    configuration = block(TYPE, type_slug="secret", name="a secret ü", data_wo=data)
+    state = terraform.apply(configuration)[ADDRESS]
+
+    assert state["data"] is None
+    assert stored(client) == "two"
+    assert terraform.plan(configuration) == {}
+
+
 def test_drift_deletion_and_imports_are_seen(terraform: Terraform, client: Client) -> None:
     configuration = a_secret("mine")
     made = terraform.apply(configuration)[ADDRESS]

@@ -421,12 +421,15 @@ def test_defaults_that_cannot_be_are_refused_by_validation(
 def test_a_type_that_nobody_knows_keeps_the_template_that_its_worker_brings(
     terraform: Terraform, client: Client
 ) -> None:
+    terraform.write(a_pool(type="my-own"))
+    warned = terraform.run("plan", "-no-color").stdout
     terraform.apply(a_pool(type="my-own"))
     client.send(work_pools.update("pool", WorkPoolUpdate(base_job_template=TEMPLATE)))
 
     planned = terraform.plan(a_pool(type="my-own"))
     terraform.apply(a_pool(type="my-own", description="new"))
 
+    assert "An unknown worker type" in warned
     assert planned == {}
     assert client.send(work_pools.read("pool")).base_job_template == TEMPLATE
 

@@ -111,15 +111,13 @@ class BlockResource(Resource[Block, Connection]):
             return None
 
     def update(self, plan: Block, state: Block) -> Block:
-        id = UUID(state.id)
-        is_new_secret = plan.data_wo_version != state.data_wo_version
-        text = plan.data if plan.data_wo is None else plan.data_wo if is_new_secret else None
-        if text is not None or plan.data != state.data:
+        # Write-only data cannot be compared, so its version says whether it is another.
+        is_other = plan.data_wo is not None and plan.data_wo_version != state.data_wo_version
+        if is_other or plan.data != state.data:
             body = wire.blocks.BlockDocumentUpdate(
-                data=json.loads(text or "{}"), merge_existing_data=False
+                data=json.loads(plan.data_wo or plan.data or "{}"), merge_existing_data=False
             )
-            if text is not None or plan.data_wo is None:
-                self.client.send(calls.blocks.update(id, body))
+            self.client.send(calls.blocks.update(UUID(state.id), body))
         return plan
 
     def delete(self, state: Block) -> None:

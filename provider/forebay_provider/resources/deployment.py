@@ -156,7 +156,7 @@ class DeploymentResource(Resource[Deployment, Connection]):
         is_unset = like.work_queue_name is None and not is_import
         if found.work_queue_name == DEFAULT_QUEUE and is_unset:
             found.work_queue_name = None
-        if answer.job_variables == NO_VARIABLES and like.job_variables in (None, "{}"):
+        if answer.job_variables == NO_VARIABLES and json_equal(like.job_variables or "{}", "{}"):
             found.job_variables = JsonText("{}")
         schema, before = found.parameter_openapi_schema, like.parameter_openapi_schema
         if schema is None or (isinstance(before, str) and _is_open(schema) and _is_open(before)):

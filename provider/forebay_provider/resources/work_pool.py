@@ -174,12 +174,29 @@ class WorkPoolResource(Resource[WorkPool, Connection]):
         return plan
 
     def review(self, plan: WorkPool | None, prior: WorkPool | None) -> Iterable[Diagnostic]:
-        if plan is not None or prior is None or prior.force_destroy:
+        if plan is not None and prior is None:
+            yield from self._review_type(plan.type)
+        if plan is None and prior is not None and not prior.force_destroy:
+            yield from self._review_deletion(prior.name)
+
+    def _review_type(self, type: str) -> Iterable[Diagnostic]:
+        if not is_known(type) or job_template.of_type(type, None) is not None:
             return
-        if users := self._deployments(prior.name):
-            # Not an error: the same change may delete them first.
+        collections = self.client.send(calls.server.worker_metadata())
+        if not any(type in types for types in collections.values()):
             yield Diagnostic(
-                f'Deployments send their runs to "{prior.name}"',
+                "An unknown worker type",
+                f'Neither the server nor this provider knows the type "{type}". A worker of your '
+                "own may serve it; otherwise correct the name.",
+                ("type",),
+                is_warning=True,
+            )
+
+    def _review_deletion(self, name: str) -> Iterable[Diagnostic]:
+        # Not an error: the same change may delete the deployments first.
+        if users := self._deployments(name):
+            yield Diagnostic(
+                f'Deployments send their runs to "{name}"',
                 f"{users}. If they are not deleted or moved before it, deleting the pool will be "
                 "refused, because force_destroy is not set.",
                 is_warning=True,
