@@ -127,11 +127,13 @@ provider-release: setup ## zips, checksums and manifest for a registry, and a ne
 clean: ## remove what the targets above made
 	rm -rf .venv .venv-protos .venv-prefect .dev .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 
-openapi: setup ## write protos/openapi.json from the server's routes
+openapi: setup ## write protos/openapi.json and docs/api.md from the server's routes
 	@$(BIN)/python -m forebay_server.openapi
+	@$(BIN)/python -m forebay_server.api_page
 
-openapi-check: setup ## fail when protos/openapi.json is stale
+openapi-check: setup ## fail when protos/openapi.json or docs/api.md is stale
 	@$(BIN)/python -m forebay_server.openapi --check
+	@$(BIN)/python -m forebay_server.api_page --check
 
 docs: setup ## write the registry pages from the provider's declarations and examples
 	@$(BIN)/python -m forebay_provider.docs

@@ -69,14 +69,18 @@ def _add_errors(document: dict[str, Any]) -> None:
                     operation["responses"][status] = reference
 
 
-def text() -> str:
-    """The document of this code as it is kept in the file: the same for the same code."""
+def document() -> dict[str, Any]:
+    """The OpenAPI document of this code."""
     from forebay_server.app import create_app
     from forebay_server.settings import ServerSettings
 
     with tempfile.TemporaryDirectory() as home:  # nothing is opened in it
-        document = create_app(ServerSettings(home=Path(home))).openapi()
-    return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+        return create_app(ServerSettings(home=Path(home))).openapi()
+
+
+def text() -> str:
+    """The document as it is kept in the file: the same for the same code."""
+    return json.dumps(document(), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def main(arguments: list[str]) -> int:

@@ -31,6 +31,8 @@ from forebay_server.work_pools import routes as work_pools
 from forebay_server.work_queues import routes as work_queues
 from forebay_server.workers import routes as workers
 
+STREAMS = (events.streams, logs.streams)  # websockets, which see to authentication themselves
+
 
 @cache
 def routes() -> list[BaseRoute]:
@@ -67,6 +69,6 @@ def routes() -> list[BaseRoute]:
     ):
         api.include_router(router)
     root.include_router(api)
-    for streams in (events.streams, logs.streams):
+    for streams in STREAMS:
         root.include_router(streams, prefix="/api")
     return root.routes

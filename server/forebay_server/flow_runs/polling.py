@@ -45,6 +45,7 @@ from forebay_server.work_queues.tables import work_queues
 
 QUEUES_PER_STATEMENT = 10
 MOST_PER_STATEMENT = 100  # of one priority; SQLite joins at most 500 parts
+MOST_FURTHER_RUNS = 200  # read beyond the limit, so that others than were offered can be chosen
 SEEN_AGAIN_AFTER = timedelta(seconds=5)  # polls in between leave no mark
 
 # Named as text: deployments build on runs, not the other way.
@@ -96,7 +97,7 @@ async def due_runs(db: Transaction, poll: Poll, recent: RecentOffers) -> Offer:
     weights: Mapping[UUID, float] = {}
     if poll.caller is not None:
         weights = recent.weights(pool.pool_id, poll.caller, monotonic())
-    room = poll.limit + min(poll.limit, len(weights))
+    room = poll.limit + min(len(weights), MOST_FURTHER_RUNS) if poll.limit else 0
     if pool.pool_free is not None:
         room = min(room, pool.pool_free)
     runs: list[Row[Any]] = []
