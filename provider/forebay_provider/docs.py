@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from forebay_provider.data_sources import DATA_SOURCES
+from forebay_provider.ephemeral import EPHEMERALS
 from forebay_provider.framework.pages import code, function_page, page
 from forebay_provider.functions import FUNCTIONS
 from forebay_provider.provided import PREFIX, AnyResource
@@ -86,6 +87,18 @@ def pages(root: Path) -> Iterator[tuple[str, str]]:
                 sections=[("Example Usage", _example(file))],
             ),
         )
+    for ephemeral in EPHEMERALS:
+        name = PREFIX + ephemeral.name
+        file = examples / "ephemeral-resources" / name / "ephemeral-resource.tf"
+        yield (
+            f"docs/ephemeral-resources/{ephemeral.name}.md",
+            page(
+                f"{name} Ephemeral Resource - forebay",
+                f"{name} (Ephemeral Resource)",
+                ephemeral.model,
+                sections=[("Example Usage", _example(file))],
+            ),
+        )
     for function in FUNCTIONS:
         file = examples / "functions" / function.name / "function.tf"
         yield (
@@ -114,7 +127,10 @@ def write(root: Path) -> None:
 def stale(root: Path) -> list[str]:
     """Paths of the pages that are not what `write` would write, and of those it would not."""
     expected = dict(pages(root))
-    folders = [root / "docs" / name for name in ("resources", "data-sources", "functions")]
+    folders = [
+        root / "docs" / name
+        for name in ("resources", "data-sources", "ephemeral-resources", "functions")
+    ]
     found = {file.relative_to(root).as_posix() for f in folders for file in f.glob("*.md")}
     found |= {"docs/index.md"}
 

@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 from forebay_provider.connection import Connection
 from forebay_provider.data_sources import DATA_SOURCES
+from forebay_provider.ephemeral import EPHEMERALS
 from forebay_provider.framework.diagnostics import Diagnostic, Failure
 from forebay_provider.framework.functions import Function
 from forebay_provider.framework.resource import DataSource, Resource
@@ -28,9 +29,11 @@ class Provided:
         data_sources: Iterable[AnyDataSource] = DATA_SOURCES,
         functions: Iterable[Function] = FUNCTIONS,
         lists: Iterable[AnyList] = LISTS,
+        ephemerals: Iterable[AnyDataSource] = EPHEMERALS,
     ) -> None:
         self.resources = {PREFIX + r.name: r for r in resources}
         self.data_sources = {PREFIX + d.name: d for d in data_sources}
+        self.ephemerals = {PREFIX + e.name: e for e in ephemerals}
         self.functions = {f.name: f for f in functions}
         self.lists = {PREFIX + f.name: f for f in lists if PREFIX + f.name in self.resources}
         self.connection: Connection | None = None
@@ -42,6 +45,10 @@ class Provided:
     def data_source(self, type_name: str) -> AnyDataSource:
         """The data source of that name. Raises `Failure`."""
         return _known(self.data_sources, "data source", type_name)
+
+    def ephemeral(self, type_name: str) -> AnyDataSource:
+        """The ephemeral resource of that name. Raises `Failure`."""
+        return _known(self.ephemerals, "ephemeral resource", type_name)
 
     def list_resource(self, type_name: str) -> AnyList:
         """The list of that name. Raises `Failure`."""

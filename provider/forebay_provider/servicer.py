@@ -35,6 +35,9 @@ class Servicer(ManagedResources):
                 pb.GetMetadata.DataSourceMetadata(type_name=n) for n in self.data_sources
             ],
             functions=[pb.GetMetadata.FunctionMetadata(name=n) for n in self.functions],
+            ephemeral_resources=[
+                pb.GetMetadata.EphemeralMetadata(type_name=n) for n in self.ephemerals
+            ],
             list_resources=[pb.GetMetadata.ListResourceMetadata(type_name=n) for n in self.lists],
         )
 
@@ -46,6 +49,7 @@ class Servicer(ManagedResources):
             resource_schemas={n: schema(r.model, r.version) for n, r in self.resources.items()},
             data_source_schemas={n: schema(d.model) for n, d in self.data_sources.items()},
             functions={n: functions.to_message(f) for n, f in self.functions.items()},
+            ephemeral_resource_schemas={n: schema(e.model) for n, e in self.ephemerals.items()},
             list_resource_schemas={n: schema(f.model) for n, f in self.lists.items()},
             server_capabilities=_capabilities(),
         )
@@ -104,6 +108,14 @@ class Servicer(ManagedResources):
         found = _problems(source, objects.decode_present(source.model, request.config), True)
         return pb.ValidateDataResourceConfig.Response(diagnostics=found)
 
+    def ValidateEphemeralResourceConfig(
+        self, request: pb.ValidateEphemeralResourceConfig.Request
+    ) -> pb.ValidateEphemeralResourceConfig.Response:
+        ephemeral = self.ephemeral(request.type_name)
+        config = objects.decode_present(ephemeral.model, request.config)
+        found = _problems(ephemeral, config, True)
+        return pb.ValidateEphemeralResourceConfig.Response(diagnostics=found)
+
     def ValidateListResourceConfig(
         self, request: pb.ValidateListResourceConfig.Request
     ) -> pb.ValidateListResourceConfig.Response:
@@ -132,6 +144,33 @@ class Servicer(ManagedResources):
         return pb.ReadDataSource.Response(
             state=objects.encode(source.model, objects.settled(found, config))
         )
+
+    # --- ephemeral resources -----------------------------------------------------------------
+
+    def OpenEphemeralResource(
+        self, request: pb.OpenEphemeralResource.Request
+    ) -> pb.OpenEphemeralResource.Response:
+        ephemeral = self.ephemeral(request.type_name)
+        config = objects.decode_present(ephemeral.model, request.config)
+        connection = self.connected()
+        if connection.unknown and request.client_capabilities.deferral_allowed:
+            return pb.OpenEphemeralResource.Response(deferred=PROVIDER_UNKNOWN)
+        with explained(f"Could not open {request.type_name}", ephemeral.model):
+            found = ephemeral(connection).read(from_values(ephemeral.model, config))
+        result = objects.encode(ephemeral.model, objects.settled(found, config))
+        return pb.OpenEphemeralResource.Response(result=result)
+
+    def RenewEphemeralResource(
+        self, request: pb.RenewEphemeralResource.Request
+    ) -> pb.RenewEphemeralResource.Response:
+        self.ephemeral(request.type_name)  # none runs out
+        return pb.RenewEphemeralResource.Response()
+
+    def CloseEphemeralResource(
+        self, request: pb.CloseEphemeralResource.Request
+    ) -> pb.CloseEphemeralResource.Response:
+        self.ephemeral(request.type_name)  # none leaves anything to close
+        return pb.CloseEphemeralResource.Response()
 
     # --- lists -------------------------------------------------------------------------------
 

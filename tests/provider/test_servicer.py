@@ -23,8 +23,6 @@ RPC_NAMES = [method.name for method in pb.DESCRIPTOR.services_by_name["Provider"
 # All that is not there: answered with a diagnostic and never advertised.
 REFUSED = {
     "GenerateResourceConfig",
-    "ValidateEphemeralResourceConfig", "OpenEphemeralResource", "RenewEphemeralResource",
-    "CloseEphemeralResource",
     "ValidateStateStoreConfig", "ConfigureStateStore", "ReadStateBytes", "WriteStateBytes",
     "LockState", "UnlockState", "GetStates", "DeleteState", "PlanAction", "InvokeAction",
     "ValidateActionConfig",
