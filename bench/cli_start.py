@@ -1,10 +1,11 @@
 """What a short command costs, against an empty Python, in CPU.
 
-    python bench/cli_start.py [--rounds 20]
+    python bench/cli_start.py [--rounds 20] [--help-rounds 3]
 
 CPU is user and system time of the command's own process. All are run in turns, so that a busy
 machine slows all of them. `work-pool ls` asks a server that this script starts, whose time does
-not count.
+not count. Then `--help` of every command that there is: the slowest are printed, and one over the
+target ends this script with code 1.
 """
 
 import argparse
@@ -13,7 +14,13 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import typer.main
+
+from forebay.cli.root import build
 
 FOREBAY = str(Path(sys.executable).parent / "forebay")
 BARE = "python -c pass"
@@ -25,6 +32,8 @@ COMMANDS = {
     "forebay work-pool ls -o json": [FOREBAY, "work-pool", "ls", "-o", "json"],
 }
 TARGETS_MS = {"forebay --help": 300, "forebay work-pool ls": 450}
+HELP_TARGET_MS = 300
+SHOWN = 10
 
 
 def cpu_ms(command: list[str], environment: dict[str, str]) -> float:
@@ -37,11 +46,42 @@ def cpu_ms(command: list[str], environment: dict[str, str]) -> float:
     return (usage.ru_utime + usage.ru_stime) * 1000
 
 
+def all_commands() -> list[tuple[str, ...]]:
+    """The words of every command and group, hidden ones left out."""
+    root = build()
+    context = root.make_context("forebay", [], resilient_parsing=True)
+    found: list[tuple[str, ...]] = [()]
+    for name in root.list_commands(context):
+        lazy: Any = root.get_command(context, name)
+        app = lazy._load()  # the module behind it, which it imports when it is called
+        command = typer.main.get_command(app)
+        found += [(name, *words) for words in _words(command)]
+    return found
+
+
+def _words(command: Any) -> Iterator[tuple[str, ...]]:
+    yield ()
+    for name, sub in getattr(command, "commands", {}).items():
+        if not sub.hidden:
+            yield from ((name, *words) for words in _words(sub))
+
+
+def print_table(samples: dict[str, list[float]], bare: float, targets: dict[str, int]) -> None:
+    print(f"{'command':<44} {'median ms':>10} {'worst ms':>10} {'x bare':>8} {'target ms':>10}")
+    for name, times in samples.items():
+        median = statistics.median(times)
+        target = targets.get(name, "")
+        print(f"{name:<44} {median:>10.0f} {max(times):>10.0f} {median / bare:>8.1f} {target:>10}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rounds", type=int, default=20)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--help-rounds", type=int, default=3)
+    options = parser.parse_args()
     samples: dict[str, list[float]] = {name: [] for name in COMMANDS}
+    helps = {f"forebay {' '.join(words)} --help": words for words in all_commands()}
+    help_samples: dict[str, list[float]] = {name: [] for name in helps}
     with tempfile.TemporaryDirectory() as folder:
         # The profile that the server writes there tells the commands where it is.
         environment = {
@@ -59,18 +99,22 @@ def main() -> None:
             server.stdout.readline()
             for command in COMMANDS.values():
                 cpu_ms(command, environment)  # once uncounted: byte code, caches
-            for _ in range(rounds):
+            for _ in range(options.rounds):
                 for name, command in COMMANDS.items():
                     samples[name].append(cpu_ms(command, environment))
         finally:
             server.terminate()
             server.wait()
+        for _ in range(options.help_rounds):
+            for name, words in helps.items():
+                help_samples[name].append(cpu_ms([FOREBAY, *words, "--help"], environment))
     bare = statistics.median(samples[BARE])
-    print(f"{'command':<30} {'median ms':>10} {'worst ms':>10} {'x bare':>8} {'target ms':>10}")
-    for name, times in samples.items():
-        median = statistics.median(times)
-        target = TARGETS_MS.get(name, "")
-        print(f"{name:<30} {median:>10.0f} {max(times):>10.0f} {median / bare:>8.1f} {target:>10}")
+    print_table(samples, bare, TARGETS_MS)
+    slowest = sorted(helps, key=lambda name: statistics.median(help_samples[name]), reverse=True)
+    print(f"\nThe slowest of {len(helps)} commands with --help, target {HELP_TARGET_MS} ms:")
+    print_table({name: help_samples[name] for name in slowest[:SHOWN]}, bare, {})
+    if statistics.median(help_samples[slowest[0]]) > HELP_TARGET_MS:
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from forebay.calls import deployments, flows, work_pools
-from forebay.cli.entrypoints import read_entrypoint
 from forebay.client import Client
+from forebay.entrypoints import read_entrypoint
 from forebay.settings import ClientSettings
 from forebay.wire.deployments import Deployment, DeploymentCreate
 from forebay.wire.flows import FlowCreate

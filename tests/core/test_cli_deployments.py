@@ -195,3 +195,53 @@ def test_schedule_that_makes_no_sense_is_refused(
 
     assert ended.returncode == code
     assert "Traceback" not in ended.stderr
+
+
+def test_run_starts_at_a_time_of_day_or_later(run: Run, deployment: Deployment) -> None:
+    command = ("deployment", "run", deployment.id, "-p", "name=you", "-o", "json")
+
+    made = as_json(run(*command, "--start-at", "2030-01-02T03:04:05+01:00"))
+    both = run(*command, "--start-at", "2030-01-02", "--start-in", "5")
+
+    assert made["expected_start_time"] == "2030-01-02T02:04:05.000000Z"
+    assert both.returncode == 2
+
+
+def test_schedules_are_replaced_paused_together_and_cleared(
+    run: Run, deployment: Deployment
+) -> None:
+    place = ("deployment", "schedule")
+    for _ in range(2):
+        run(*place, "create", deployment.id, "--cron", "@daily")
+
+    one_of_two = run(*place, "pause", deployment.id)
+    replaced = run(*place, "create", deployment.id, "--cron", "@hourly", "--replace", "--yes")
+    paused = as_json(run(*place, "pause", deployment.id, "-o", "json"))
+    refused = run(*place, "clear", deployment.id)
+    cleared = run(*place, "clear", deployment.id, "--accept-yes")
+    left = as_json(run(*place, "ls", deployment.id, "-o", "json"))
+
+    assert one_of_two.returncode == 2
+    assert "has 2 schedules" in one_of_two.stderr
+    assert replaced.returncode == 0, replaced.stderr
+    assert (paused["schedule"]["cron"], paused["active"]) == ("@hourly", False)
+    assert (refused.returncode, cleared.returncode) == (2, 0)
+    assert left == []
+
+
+def test_deployment_may_be_named_by_an_option(run: Run, deployment: Deployment) -> None:
+    by_option = as_json(run("deployment", "inspect", "--id", deployment.id, "-o", "json"))
+    nobody = run("deployment", "delete", "--yes")
+
+    assert by_option["id"] == str(deployment.id)
+    assert nobody.returncode == 2
+
+
+def test_newest_deployment_is_listed_first_on_demand(
+    run: Run, deployment: Deployment, pool: str
+) -> None:
+    register(run, pool, "--name", "a later one")
+
+    found = as_json(run("deployment", "ls", "-p", pool, "--by-created", "-o", "json"))
+
+    assert [item["name"] for item in found] == ["a later one", "default"]

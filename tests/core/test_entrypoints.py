@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from forebay.cli.entrypoints import Entrypoint, read_entrypoint
+from forebay.entrypoints import Entrypoint, read_entrypoint
 from forebay.errors import ConfigurationError
 
 

@@ -1,13 +1,14 @@
 """`forebay deployment`."""
 
 import shlex
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID, uuid4
 
 import typer
 
 from forebay.cli.failures import advice
-from forebay.cli.named import DeploymentName, read_deployment
+from forebay.cli.named import SEE_POOLS, DeploymentName, read_deployment
 from forebay.cli.output import (
     Output,
     OutputOption,
@@ -76,35 +77,23 @@ def create(
     """Register a Python function so that it can be run; one of the same name is replaced."""
     from pathlib import Path
 
-    from forebay.calls import deployments, flows
-    from forebay.cli.entrypoints import read_entrypoint
-    from forebay.wire.deployments import DeploymentCreate
-    from forebay.wire.flows import FlowCreate
+    from forebay.deploying import prepare, register
 
-    if work_queue and not pool:
-        raise typer.BadParameter("--work-queue needs --pool.")
-    source = read_entrypoint(entrypoint, Path.cwd())
-    flow_body = checked(FlowCreate, name=flow_name or source.function.replace("_", "-").strip("-"))
-    given: dict[str, Any] = {
-        "name": name,
-        "path": str(source.folder),
-        "entrypoint": source.text,
-        "description": description or source.description,
-        "parameters": pairs(param_default or [], "--param-default"),
-        "parameter_openapi_schema": source.parameters,
-        "enforce_parameter_schema": True,
-        "job_variables": pairs(job_variable or [], "--job-variable"),
-        "tags": tag or [],
-    }
-    placement = {"work_pool_name": pool, "work_queue_name": work_queue}
-    given |= {key: value for key, value in placement.items() if value is not None}
-    # Checked before anything is sent, so that a wrong name leaves no flow behind.
-    checked(DeploymentCreate, flow_id=uuid4(), **given)
-    with connect() as client, advice(NotFound, "`forebay work-pool ls` lists the pools."):
-        flow = client.send(flows.create(flow_body))
-        deployment = client.send(
-            deployments.create(checked(DeploymentCreate, flow_id=flow.id, **given))
-        )
+    registration = prepare(
+        entrypoint,
+        name,
+        Path.cwd(),
+        flow_name=flow_name,
+        work_pool_name=pool,
+        work_queue_name=work_queue,
+        parameters=pairs(param_default or [], "--param-default"),
+        job_variables=pairs(job_variable or [], "--job-variable"),
+        enforce_parameter_schema=True,
+        tags=tag or [],
+        description=description,
+    )
+    with connect() as client, advice(NotFound, SEE_POOLS):
+        flow, deployment = register(client, registration)
     if output is Output.JSON:
         print_json(deployment)
     full_name = f"{flow.name}/{deployment.name}"
@@ -130,9 +119,20 @@ def run(
     start_in: Annotated[
         float | None, typer.Option(min=0, metavar="SECONDS", help="Start that much later.")
     ] = None,
+    start_at: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d"],
+            metavar="TIME",
+            help="Start at that time; without an offset it is local.",
+        ),
+    ] = None,
     watch: Annotated[
         bool, typer.Option("--watch", help="Follow the run; fail unless it completes.")
     ] = False,
+    watch_interval: Annotated[
+        float | None, typer.Option(min=0.1, metavar="SECONDS", help="Look that often.")
+    ] = None,
     watch_timeout: Annotated[
         float | None, typer.Option(min=0, metavar="SECONDS", help="Watch no longer than this.")
     ] = None,
@@ -142,6 +142,8 @@ def run(
     from forebay.calls import deployments
     from forebay.wire.flow_runs import DeploymentFlowRunCreate
 
+    if start_in is not None and start_at is not None:
+        raise typer.BadParameter("--start-in and --start-at exclude each other.")
     parameters: dict[str, Any] = {}
     if params is not None:
         read = read_object if params == "-" else parse_object
@@ -149,7 +151,7 @@ def run(
     parameters |= pairs(param or [], "--param")
     body = checked(
         DeploymentFlowRunCreate,
-        state=_scheduled(start_in or 0),
+        state=_scheduled(start_in or 0, start_at),
         parameters=parameters,
         job_variables=pairs(job_variable or [], "--job-variable") or None,
         tags=tag or [],
@@ -164,9 +166,15 @@ def run(
             flow_run = client.send(deployments.create_flow_run(deployment.id, body))
         say(f"Made the run {flow_run.name!r} ({flow_run.id}).", output)
         if watch:
-            from forebay.cli.watching import watch_run
+            from forebay.cli.watching import INTERVAL_SECONDS, watch_run
 
-            watch_run(client, flow_run.id, output, timeout_seconds=watch_timeout)
+            watch_run(
+                client,
+                flow_run.id,
+                output,
+                timeout_seconds=watch_timeout,
+                interval_seconds=watch_interval or INTERVAL_SECONDS,
+            )
         elif output is Output.JSON:
             print_json(flow_run)
         else:
@@ -179,6 +187,7 @@ def ls(
         list[str] | None, typer.Argument(metavar="FLOW…", help="Only these flows.")
     ] = None,
     pool: Annotated[str | None, typer.Option("--pool", "-p", help="Only this pool.")] = None,
+    by_created: Annotated[bool, typer.Option("--by-created", help="The newest first.")] = False,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """List the deployments by name."""
@@ -187,11 +196,13 @@ def ls(
     criteria = {"flow_names": flow_name or None, "pool_names": [pool] if pool else None}
     with connect() as client:
         found = list(every(client, deployments.filter, **criteria))
+        if by_created:
+            found.sort(key=lambda deployment: deployment.created, reverse=True)
         names = {} if output is Output.JSON else _flow_names(client, {d.flow_id for d in found})
     if output is Output.JSON:
         print_json(found)
         return
-    rows = sorted(
+    rows = [
         [
             f"{names[item.flow_id]}/{item.name}",
             item.work_pool_name,
@@ -201,7 +212,8 @@ def ls(
             str(item.id),
         ]
         for item in found
-    )
+    ]
+    rows = rows if by_created else sorted(rows)
     print_table(
         ["Name", "Pool", "Queue", "Status", "Entrypoint", "Id"],
         rows,
@@ -245,20 +257,32 @@ def inspect(name: DeploymentName, output: OutputOption = Output.TEXT) -> None:
 
 @app.command()
 def delete(
-    name: DeploymentName,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="NAME|ID", help="FLOW/DEPLOYMENT, or its id.", show_default=False),
+    ] = None,
+    all: Annotated[bool, typer.Option("--all", help="Every deployment.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Delete a deployment with its schedules; its runs stay."""
     from forebay.calls import deployments
 
+    if (name is None) != all:
+        raise typer.BadParameter("give the name of a deployment, or --all.")
     with connect() as client:
-        deployment = read_deployment(client, name)
-        confirm(f"Delete the deployment {name!r}?", yes)
-        client.send(deployments.delete(deployment.id))
-    say(f"Deleted the deployment {name!r}.", output)
+        if name is None:
+            found = list(every(client, deployments.filter))
+            confirm(f"Delete every deployment, {len(found)} in number?", yes)
+        else:
+            found = [read_deployment(client, name)]
+            confirm(f"Delete the deployment {name!r}?", yes)
+        for deployment in found:
+            client.send(deployments.delete(deployment.id))
+    told = f"the deployment {name!r}" if name else f"every deployment ({len(found)})"
+    say(f"Deleted {told}.", output)
     if output is Output.JSON:
-        print_json(deployment)
+        print_json(found[0] if name else found)
 
 
 def _flow_names(client: "Client", ids: "Iterable[UUID]") -> dict[UUID, str]:
@@ -272,10 +296,12 @@ def _flow_names(client: "Client", ids: "Iterable[UUID]") -> dict[UUID, str]:
     return names
 
 
-def _scheduled(seconds: float) -> "StateCreate":
-    from datetime import UTC, datetime, timedelta
-
+def _scheduled(seconds: float, at: datetime | None) -> "StateCreate":
     from forebay.wire.states import StateCreate, StateDetails, StateType
 
-    moment = datetime.now(UTC) + timedelta(seconds=seconds)
+    try:
+        # A time without an offset is taken as local.
+        moment = (at.astimezone(UTC) if at else datetime.now(UTC)) + timedelta(seconds=seconds)
+    except OverflowError:
+        raise typer.BadParameter("the time to start at is out of range.") from None
     return StateCreate(type=StateType.SCHEDULED, state_details=StateDetails(scheduled_time=moment))

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
 
 from forebay import __version__
@@ -37,6 +37,9 @@ OWN_GROUPS = {
     "config": ("forebay.cli.config", "Look at settings and change them."),
     "profile": ("forebay.cli.profile", "Named sets of settings."),
 }
+OWN_COMMANDS = {
+    "deploy": ("forebay.cli.deploy", "Make the deployments that forebay.yaml declares."),
+}
 SHORT_NAMES = {"gcl": "global-concurrency-limit"}
 # An entry point carries no text, and reading it from the package would import the package.
 ANNOUNCED_HELP = {
@@ -62,6 +65,23 @@ class LazyGroup(TyperGroup):
         group = get_group(app)
         group.name, group.help = self.name, self.help
         return group.make_context(*args, **kwargs)
+
+
+class LazyCommand(TyperCommand):
+    """The same for a command that stands alone."""
+
+    def __init__(self, name: str, help: str, load: Callable[[], typer.Typer]) -> None:
+        super().__init__(name=name, help=help)
+        self._load = load
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        """The context of the real command."""
+        app = self._load()
+        app.rich_markup_mode = MARKUP
+        spell_out(app)
+        command = get_command(app)
+        command.name = self.name
+        return command.make_context(*args, **kwargs)
 
 
 class AnnouncedGroup(LazyGroup):
@@ -142,6 +162,8 @@ def build() -> Root:
     assert isinstance(root, Root)
     for name, (module, help) in OWN_GROUPS.items():
         root.add_command(LazyGroup(name, help, _loader(module)))
+    for name, (module, help) in OWN_COMMANDS.items():
+        root.add_command(LazyCommand(name, help, _loader(module)))
     return root
 
 

@@ -71,7 +71,12 @@ class StateReader:
 
 
 def watch_run(
-    client: "Client", run_id: UUID, output: Output, *, timeout_seconds: float | None = None
+    client: "Client",
+    run_id: UUID,
+    output: Output,
+    *,
+    timeout_seconds: float | None = None,
+    interval_seconds: float = INTERVAL_SECONDS,
 ) -> None:
     """Print the run's states and lines until it ends; as JSON the ended run.
 
@@ -99,7 +104,7 @@ def watch_run(
             is_explained = True
             for reason in reasons(client, run)[:1]:
                 say(tell(reason), output)
-        time.sleep(INTERVAL_SECONDS)
+        time.sleep(interval_seconds)
     for line in _last_lines(lines):
         say(format_line(line), output)
     if output is Output.JSON:
