@@ -55,11 +55,12 @@ def deviating() -> set[tuple[str, str]]:
     return {(exchange["method"], exchange["path"]) for exchange in found}
 
 
-@pytest.mark.parametrize(("method", "path"), sorted(deviating()))
-def test_what_a_replay_finds_otherwise_is_on_the_page(method: str, path: str) -> None:
-    names = [name for name in endpoints() if is_of(name, method, path)]
+def test_what_a_replay_finds_otherwise_is_on_the_page() -> None:
+    served = endpoints()
 
-    assert any(name in DECLARED["deviations"] for name in names), names
+    for method, path in sorted(deviating()):
+        names = [name for name in served if is_of(name, method, path)]
+        assert any(name in DECLARED["deviations"] for name in names), (method, path)
 
 
 def is_of(name: str, method: str, path: str) -> bool:

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import pytest
 
-from forebay.calls import flow_runs
+from forebay.calls import flow_runs, logs
 from forebay.client import Client
 from forebay.settings import ClientSettings
 from forebay.wire.flow_runs import FlowRun
@@ -46,6 +46,7 @@ class Prefect:
             "PREFECT_API_AUTH_STRING": f"forebay:{self.server.api_key}",
             "PREFECT_HOME": str(self.folder / "prefect"),
             "PREFECT_WORKER_QUERY_SECONDS": "1",
+            "PREFECT_RUNNER_POLL_FREQUENCY": "1",
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "NO_COLOR": "1",
             "COLUMNS": "200",
@@ -95,12 +96,54 @@ class Prefect:
         self.stack.callback(stop_process, worker)
         return worker
 
+    def start_serving(self, flow: str) -> subprocess.Popen[str]:
+        """A process that serves a flow by Prefect's own runner; ended with the test."""
+        log = self.stack.enter_context((self.folder / "worker.log").open("a"))
+        runner = subprocess.Popen(
+            [PREFECT_BIN / "python", HERE / "serve.py", flow],
+            env=self.environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.stack.callback(stop_process, runner)
+        return runner
+
     def run_deployment(self, flow: str, *options: str) -> UUID:
         """Make a run by `prefect deployment run`; its id."""
         output = self.run("deployment", "run", f"{flow}/test", *options)
         found = re.search(r"UUID: ([0-9a-f-]{36})", output)
         assert found, output
         return UUID(found[1])
+
+    def wait_for_any(self, is_wanted: Callable[[FlowRun], bool], seconds: float = 60) -> FlowRun:
+        """The first run to be found that is wanted."""
+        deadline = time.monotonic() + seconds
+        while True:
+            runs = self.client.send(flow_runs.filter())
+            for run in runs:
+                if is_wanted(run):
+                    return run
+            if time.monotonic() > deadline:
+                pytest.fail(
+                    f"none of {[(run.name, run.state_name) for run in runs]}\n{self._log()}"
+                )
+            time.sleep(0.1)
+
+    def wait_for_line(self, id: UUID, message: str, seconds: float = 30) -> None:
+        """Wait until a run has logged `message`; lines may come after its end."""
+        deadline = time.monotonic() + seconds
+        while True:
+            messages = [line.message for line in self.client.send(logs.filter(flow_run_id=id))]
+            if message in messages:
+                return
+            if time.monotonic() > deadline:
+                pytest.fail(f"none of {messages}")
+            time.sleep(0.1)
+
+    def _log(self) -> str:
+        log = self.folder / "worker.log"
+        return log.read_text()[-4000:] if log.exists() else ""
 
     def wait(
         self, id: UUID, is_done: Callable[[FlowRun], bool] | None = None, seconds: float = 60
@@ -113,9 +156,7 @@ class Prefect:
             if is_done(run):
                 return run
             if time.monotonic() > deadline:
-                log = self.folder / "worker.log"
-                tail = log.read_text()[-4000:] if log.exists() else ""
-                pytest.fail(f"{run.name} stayed {run.state_type} {run.state_name}\n{tail}")
+                pytest.fail(f"{run.name} stayed {run.state_type} {run.state_name}\n{self._log()}")
             time.sleep(0.1)
 
 

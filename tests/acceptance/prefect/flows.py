@@ -3,7 +3,7 @@
 import os
 import time
 
-from prefect import flow, get_run_logger, task
+from prefect import flow, get_run_logger, pause_flow_run, suspend_flow_run, task
 
 
 @task
@@ -44,3 +44,29 @@ def sleeps(seconds: float = 120):
 @flow
 def works_a_while(seconds: float = 1.0):
     time.sleep(seconds)
+
+
+@flow
+def child(x: int) -> int:
+    return x + 1
+
+
+@flow(log_prints=True)
+def parent():
+    print(f"child says {child(4)}")
+
+
+@flow(log_prints=True)
+def suspends():
+    suspend_flow_run(timeout=600)
+    print("went on")
+
+
+@flow(log_prints=True)
+def asks():
+    print(f"answered {pause_flow_run(wait_for_input=int, timeout=120, poll_interval=1)}")
+
+
+@flow
+def does_nothing():
+    return None
