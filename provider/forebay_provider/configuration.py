@@ -21,8 +21,6 @@ from forebay_provider.framework.diagnostics import Diagnostic, Failure
 from forebay_provider.framework.values import is_known
 from forebay_provider.provider_block import ProviderConfig, Retry, seconds
 
-__all__ = ["Connection", "ProviderConfig", "connect"]
-
 PLAN_CHECKS_VARIABLE = "FOREBAY_PLAN_CHECKS"
 PLAN_CHECKS = ("error", "warn", "off")
 

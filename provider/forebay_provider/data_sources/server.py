@@ -1,7 +1,7 @@
 """The data source `forebay_server`: what the server says of itself."""
 
 from forebay_provider.api import calls
-from forebay_provider.configuration import Connection
+from forebay_provider.connection import Connection
 from forebay_provider.framework.declarations import attribute, model
 from forebay_provider.framework.resource import DataSource
 

@@ -1,7 +1,7 @@
 """The data source `forebay_work_pools`: pools by filter."""
 
 from forebay_provider.api import calls
-from forebay_provider.configuration import Connection
+from forebay_provider.connection import Connection
 from forebay_provider.data_sources.listing import PAGE, chosen, every
 from forebay_provider.framework.declarations import JsonText, attribute, model
 from forebay_provider.framework.resource import DataSource

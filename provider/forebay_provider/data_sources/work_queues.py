@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from uuid import UUID
 
 from forebay_provider.api import calls
-from forebay_provider.configuration import Connection
+from forebay_provider.connection import Connection
 from forebay_provider.data_sources.listing import PAGE, chosen, every, one_of_two
 from forebay_provider.framework.declarations import attribute, model
 from forebay_provider.framework.diagnostics import Diagnostic

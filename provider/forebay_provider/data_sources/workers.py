@@ -1,7 +1,7 @@
 """The data sources `forebay_workers` and `forebay_worker_metadata`."""
 
 from forebay_provider.api import calls
-from forebay_provider.configuration import Connection
+from forebay_provider.connection import Connection
 from forebay_provider.framework.checks import one_of
 from forebay_provider.framework.declarations import JsonText, attribute, from_values, model
 from forebay_provider.framework.resource import DataSource

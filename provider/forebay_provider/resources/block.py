@@ -8,7 +8,7 @@ from uuid import UUID
 
 from forebay.errors import Conflict, FieldProblem, Invalid, NotFound
 from forebay_provider.api import calls, wire
-from forebay_provider.configuration import Connection
+from forebay_provider.connection import Connection
 from forebay_provider.framework.checks import at_least
 from forebay_provider.framework.declarations import JsonText, attribute, from_values, model
 from forebay_provider.framework.diagnostics import Diagnostic

@@ -9,7 +9,7 @@ from uuid import UUID
 from forebay import templates
 from forebay.errors import FieldProblem, Invalid, NotFound
 from forebay_provider.api import calls, wire
-from forebay_provider.configuration import Connection
+from forebay_provider.connection import Connection
 from forebay_provider.framework.declarations import JsonText, from_values, to_values
 from forebay_provider.framework.diagnostics import Diagnostic
 from forebay_provider.framework.resource import Resource

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from forebay.errors import Conflict, FieldProblem, Invalid, NotFound
 from forebay_provider.api import calls, wire
-from forebay_provider.configuration import Connection
+from forebay_provider.connection import Connection
 from forebay_provider.framework.checks import at_least, at_most, custom
 from forebay_provider.framework.declarations import (
     JsonText,

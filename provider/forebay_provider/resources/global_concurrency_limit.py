@@ -4,7 +4,7 @@ from contextlib import suppress
 
 from forebay.errors import Conflict, NotFound
 from forebay_provider.api import calls, wire
-from forebay_provider.configuration import Connection
+from forebay_provider.connection import Connection
 from forebay_provider.framework.checks import at_least, at_most
 from forebay_provider.framework.declarations import attribute, from_values, model
 from forebay_provider.framework.resource import Resource

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from forebay.errors import Conflict, NotFound
 from forebay_provider.api import calls, wire
-from forebay_provider.configuration import Connection
+from forebay_provider.connection import Connection
 from forebay_provider.framework.declarations import attribute, from_values, model
 from forebay_provider.framework.resource import Resource
 from forebay_provider.mapping import completed, from_wire, to_wire

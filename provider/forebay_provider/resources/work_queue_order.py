@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from forebay.errors import FieldProblem, Invalid, NotFound
 from forebay_provider.api import calls, wire
-from forebay_provider.configuration import Connection
+from forebay_provider.connection import Connection
 from forebay_provider.framework.checks import custom
 from forebay_provider.framework.declarations import attribute, from_values, model
 from forebay_provider.framework.diagnostics import Diagnostic
