@@ -9,12 +9,15 @@ import pytest
 from forebay.pool_types import default_template
 from forebay.settings import ClientSettings
 from forebay.wire.deployments import Deployment
+from forebay.wire.flow_runs import FlowRun
+from forebay.wire.work_pools import WorkPool
 from forebay_worker.base import JobConfiguration, UnknownWorkerType, WorkerType, find_type
 from forebay_worker.configuration import (
     MAX_PARAMETERS_VARIABLE,
     InvalidConfiguration,
     api_environment,
     build_configuration,
+    job_values,
     run_environment,
 )
 from forebay_worker.worker_types.process import ProcessWorker
@@ -26,8 +29,15 @@ def a_deployment(**values: Any) -> Deployment:
     return Deployment(**{**made, **values})
 
 
+def configured(
+    worker_type: type[WorkerType[Any]], pool: WorkPool, deployment: Deployment | None, run: FlowRun
+) -> Any:
+    """What the worker type is given for a run."""
+    return build_configuration(worker_type, pool, job_values(worker_type, pool, deployment, run))
+
+
 def test_pool_without_a_template_has_its_types_own() -> None:
-    configuration = build_configuration(ProcessWorker, a_pool(), None, a_run())
+    configuration = configured(ProcessWorker, a_pool(), None, a_run())
 
     assert configuration.model_dump() == {
         "name": None,
@@ -45,7 +55,7 @@ def test_runs_variables_beat_the_deployments_and_env_is_merged() -> None:
     )
     run = a_run(job_variables={"command": "two", "env": {"B": 2, "C": None}, "env.D": True})
 
-    configuration = build_configuration(ProcessWorker, a_pool(), deployment, run)
+    configuration = configured(ProcessWorker, a_pool(), deployment, run)
 
     assert configuration.command == "two"
     assert configuration.env == {"A": "1", "B": "2", "D": "true"}
@@ -57,9 +67,7 @@ def test_pools_own_template_counts() -> None:
         "variables": {"properties": {"what": {"type": "string", "default": "nothing"}}},
     }
 
-    configuration = build_configuration(
-        ProcessWorker, a_pool(base_job_template=template), None, a_run()
-    )
+    configuration = configured(ProcessWorker, a_pool(base_job_template=template), None, a_run())
 
     assert configuration.command == "run nothing"
     assert configuration.env == {"FIXED": "yes"}
@@ -69,7 +77,7 @@ def test_variable_of_a_wrong_type_is_named() -> None:
     run = a_run(job_variables={"stream_output": "maybe"})
 
     with pytest.raises(InvalidConfiguration, match=r"pool 'pool' .* stream_output: "):
-        build_configuration(ProcessWorker, a_pool(), None, run)
+        configured(ProcessWorker, a_pool(), None, run)
 
 
 def test_fields_of_the_process_type_are_its_known_variables() -> None:
@@ -90,7 +98,7 @@ def test_type_of_another_package_brings_its_own_template() -> None:
         configuration = Forklift
 
     run = a_run(job_variables={"tonnes": 3})
-    configuration = build_configuration(ForkliftWorker, a_pool(type="forklift"), None, run)
+    configuration = configured(ForkliftWorker, a_pool(type="forklift"), None, run)
 
     assert isinstance(configuration, Forklift)
     assert configuration.tonnes == 3

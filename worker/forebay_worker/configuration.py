@@ -34,20 +34,26 @@ class InvalidConfiguration(ForebayError):
     """The template and the job variables do not give what the worker type understands."""
 
 
-def build_configuration(
+def job_values(
     worker_type: type[WorkerType[Any]],
     pool: Pool,
     deployment: Origin | None,
     run: FlowRun,
-) -> JobConfiguration:
+) -> dict[str, Any]:
     """The run's job configuration: defaults, then the deployment's variables, then the run's.
 
-    A pool without a template has its type's own. Raises `InvalidConfiguration`.
+    A pool without a template has its type's own. References in it are not resolved yet.
     """
     template = pool.base_job_template or type_template(worker_type)
-    values = templates.job_configuration(
+    return templates.job_configuration(
         template, deployment.job_variables if deployment else None, run.job_variables
     )
+
+
+def build_configuration(
+    worker_type: type[WorkerType[Any]], pool: Pool, values: Mapping[str, Any]
+) -> JobConfiguration:
+    """`values` as the worker type understands them. Raises `InvalidConfiguration`."""
     try:
         configuration = worker_type.configuration.model_validate(values)
     except ValidationError as error:

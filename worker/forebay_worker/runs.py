@@ -20,9 +20,11 @@ from forebay_worker.configuration import (
     Pool,
     api_environment,
     build_configuration,
+    job_values,
     run_environment,
 )
 from forebay_worker.proposals import backoff, is_accepted, is_passing, new_state, reason
+from forebay_worker.references import resolved
 from forebay_worker.shipping import LogShipper
 from forebay_worker.sources import HeldRun
 
@@ -198,9 +200,10 @@ class RunInHand:
 
     async def _prepare(self) -> Assignment:
         pool, deployment = await self._read_origins()
-        self._configuration = build_configuration(
-            type(self._at.worker_type), pool, deployment, self.run
-        )
+        worker_type = type(self._at.worker_type)
+        values = job_values(worker_type, pool, deployment, self.run)
+        values = await resolved(values, self._patiently)
+        self._configuration = build_configuration(worker_type, pool, values)
         settings = self._at.client.settings
         environment = run_environment(
             self.run, self._claim, is_reported_by_worker=self._is_reported_here

@@ -4,6 +4,7 @@ import time
 
 from forebay.wire.states import StateType
 from tests.worker.docker.conftest import DockerSite
+from tests.worker.stored import Stored
 
 
 def wait_for(site: DockerSite, run_id: object, state: StateType, seconds: float = 30) -> str:
@@ -152,3 +153,29 @@ def test_worker_without_an_engine_says_what_is_missing(docker_site: DockerSite) 
     assert run.state_type is StateType.CRASHED
     assert run.state is not None
     assert str(run.state.message).startswith("The Docker engine does not answer")
+
+
+def test_values_of_every_kind_reach_the_container(docker_site: DockerSite) -> None:
+    stored = Stored(docker_site)
+    block = f"prefect.blocks.{stored.slug}.mine"
+    variables = {
+        "command": "sh -c 'env; exit 0'",
+        "env.PLAIN": 7,
+        "env.FROM_BLOCK": f"{{{{ {block}.hosts.main }}}}",
+        "env.FROM_VARIABLE": f"zone {{{{ prefect.variables.{stored.name} }}}}",
+        "env.FROM_WORKER": "{{ $CLUSTER }}",
+        "env.BRACES": "{{ image }}",
+    }
+    run_id = docker_site.run(docker_site.deploy("greet", job_variables=variables))
+
+    worker = docker_site.worker("--run-once", environment={"CLUSTER": "blue"})
+
+    assert worker.end() == 0
+    assert docker_site.read(run_id).state_type is StateType.COMPLETED
+    assert {
+        "PLAIN=7",
+        "FROM_BLOCK=a.test",
+        'FROM_VARIABLE=zone {"zone": 3}',
+        "FROM_WORKER=blue",
+        "BRACES={{ image }}",
+    } <= set(docker_site.messages(run_id, "stdout"))

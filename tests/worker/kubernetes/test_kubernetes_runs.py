@@ -7,6 +7,7 @@ import yaml
 
 from forebay.wire.states import StateType
 from tests.worker.kubernetes.conftest import KubernetesSite
+from tests.worker.stored import Stored
 
 
 def wait_for(site: KubernetesSite, run_id: UUID, state: StateType) -> str:
@@ -163,3 +164,29 @@ def test_worker_without_a_cluster_says_what_is_missing(kubernetes_site: Kubernet
 
     assert worker.end() == 0
     assert message(kubernetes_site, run_id).startswith("No Kubernetes cluster can be used")
+
+
+def test_values_of_every_kind_reach_the_pod(kubernetes_site: KubernetesSite) -> None:
+    stored = Stored(kubernetes_site)
+    block = f"prefect.blocks.{stored.slug}.mine"
+    variables = {
+        "command": "sh -c 'env; exit 0'",
+        "env.PLAIN": 7,
+        "env.FROM_BLOCK": f"{{{{ {block}.hosts.main }}}}",
+        "env.FROM_VARIABLE": f"zone {{{{ prefect.variables.{stored.name} }}}}",
+        "env.FROM_WORKER": "{{ $CLUSTER }}",
+        "env.BRACES": "{{ image }}",
+    }
+    run_id = kubernetes_site.run(kubernetes_site.deploy("greet", job_variables=variables))
+
+    worker = kubernetes_site.worker("--run-once", environment={"CLUSTER": "blue"})
+
+    assert worker.end() == 0
+    assert kubernetes_site.read(run_id).state_type is StateType.COMPLETED
+    assert {
+        "PLAIN=7",
+        "FROM_BLOCK=a.test",
+        'FROM_VARIABLE=zone {"zone": 3}',
+        "FROM_WORKER=blue",
+        "BRACES={{ image }}",
+    } <= set(kubernetes_site.messages(run_id, "stdout"))
