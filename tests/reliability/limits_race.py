@@ -8,6 +8,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -35,6 +36,7 @@ LIMITS = (1, 5)
 # Times are taken before the commit that they stand for, and a loaded machine is slow.
 BLUR = timedelta(milliseconds=250)
 ROUND_SECONDS = 60.0
+FULL_SECONDS = 5.0  # for taking every slot
 
 
 @dataclass
@@ -50,6 +52,7 @@ class Round:
     accepted: Counter[str] = field(default_factory=Counter)
     put_off: set[str] = field(default_factory=set)  # refused for want of a slot, so due later
     empty_polls: list[tuple[datetime, datetime]] = field(default_factory=list)
+    full: asyncio.Event = field(default_factory=asyncio.Event)  # as many held as there may be
 
     @property
     def is_over(self) -> bool:
@@ -136,6 +139,8 @@ async def _play(
         )
         for i in range(pollers)
     ]
+    if pollers < played.limit:
+        played.full.set()  # there are too few to fill it
     start.set()
     await asyncio.gather(*tasks)
     tally.rounds += 1
@@ -187,6 +192,7 @@ async def _serve(
             played.empty_polls.append((asked, datetime.now(UTC)))
         for run in offers:
             if await _claim(api, played, run, worker, tally):
+                await _until_full(played)
                 await _carry_out(api, run, worker, tally, rng)
                 break
         await asyncio.sleep(0.002)
@@ -200,10 +206,20 @@ async def _claim(
         return False
     if verdict["status"] == "ACCEPT":
         played.accepted[run] += 1
+        if played.accepted.total() >= played.limit:
+            played.full.set()
         return True
     if verdict["status"] == "REJECT" and verdict["state"]["type"] == "SCHEDULED":
         played.put_off.add(run)
     return False
+
+
+async def _until_full(played: Round) -> None:
+    """Hold the first claims until every slot is taken, which is when one more must be refused."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(FULL_SECONDS):
+            await played.full.wait()
+    played.full.set()
 
 
 async def _carry_out(

@@ -1,5 +1,6 @@
 """A small part of every reliability module, on what this machine has."""
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -17,7 +18,7 @@ def holds(name: str, play: Callable[[Ground], Figures], options: Options) -> Non
         figures = run(name, play, options)
     except FileNotFoundError as error:
         missing(f"PostgreSQL cannot be started: {error}")
-    assert figures["ok"], figures
+    assert figures["ok"], json.dumps(figures)
 
 
 @pytest.mark.parametrize(("db", "servers"), [("sqlite", 1), POSTGRES])
