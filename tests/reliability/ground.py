@@ -179,10 +179,11 @@ def run(name: str, play: Callable[[Ground], Figures], options: Options) -> Figur
     with ground(options) as made:
         try:
             figures = play(made)
-        except Exception:
+        except Exception as error:  # noqa: BLE001 - whatever it is, there is a line at the end
+            figures = {"error": f"{type(error).__name__}: {error}", "ok": False}
+        if not figures["ok"]:
             for process in made.processes:
                 sys.stderr.write(process.log.read_text())
-            raise
         traces = made.traces()
     about = {"name": name, "seed": options.seed, "db": options.db, "servers": options.servers}
     took = round(time.monotonic() - began, 1)
