@@ -171,7 +171,7 @@ def test_values_of_every_kind_reach_the_pod(kubernetes_site: KubernetesSite) -> 
     block = f"prefect.blocks.{stored.slug}.mine"
     variables = {
         "command": "sh -c 'env; exit 0'",
-        "env.PLAIN": 7,
+        "env.PLAIN": "7",
         "env.FROM_BLOCK": f"{{{{ {block}.hosts.main }}}}",
         "env.FROM_VARIABLE": f"zone {{{{ prefect.variables.{stored.name} }}}}",
         "env.FROM_WORKER": "{{ $CLUSTER }}",
