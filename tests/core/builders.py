@@ -1,6 +1,7 @@
 """What the tests of the command line share: making runs, playing the worker, reading JSON."""
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -31,11 +32,15 @@ def run_here(*args: object, input: str = "") -> CompletedProcess[str]:
     """What the command line does and says when it is called within this process."""
     words = [str(arg) for arg in args]
     code: object = 0
+    environment = dict(os.environ)  # `--profile` sets a variable for the rest of its process
     with CliRunner().isolation(input=input) as (out, errors, _):
         try:
             run_command(lambda: build()(args=words, prog_name="forebay"))
         except SystemExit as end:
             code = end.code or 0
+        finally:
+            os.environ.clear()
+            os.environ.update(environment)
         sys.stdout.flush()
         sys.stderr.flush()
         told, complained = out.getvalue().decode(), errors.getvalue().decode()

@@ -4,13 +4,17 @@ import json
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import pytest
+import typer.main
 
 import forebay as package
-from tests.core.builders import Run
+from forebay.cli.root import OWN_COMMANDS, OWN_GROUPS
+from tests.core.builders import Run, run_here
 
 SERVER = ("forebay_server", "fastapi", "sqlalchemy", "sqlmodel")
 OTHERS = (*SERVER, "forebay_worker", "forebay_provider", "grpc")
@@ -167,14 +171,31 @@ def test_defect_is_one_line_unless_debugging_is_asked_for(
         ["flow-run", "inspect", "not-an-id"],
         ["flow-run", "ls", "--state-type", "ASLEEP"],
         ["flow-run", "logs", "00000000-0000-0000-0000-000000000000", "-f", "--tail"],
+        ["flow-run", "logs", "00000000-0000-0000-0000-000000000000", "--head", "--tail"],
+        ["work-queue", "inspect", "no-pool-is-chosen"],
+        ["block", "inspect", "no-slash"],
+        ["block", "create", "secret"],
+        ["gcl", "create", "a"],
+        ["gcl", "create", "a", "--limit", "-1"],
+        ["gcl", "update", "a"],
+        ["variable", "set", "a"],
+        ["variable", "set", "a/b", "1"],
+        ["deployment", "run", "a/b", "--start-at", "noon"],
+        ["deployment", "delete"],
+        ["deployment", "delete", "a/b", "--all"],
+        ["deployment", "schedule", "pause", "a/b", "--all"],
+        ["deployment", "schedule", "create", "a/b"],
+        ["deploy", "--file", "missing.yaml"],
         ["--profile", "nowhere", "work-pool", "ls"],
     ],
     ids=" ".join,
 )
-def test_wrong_usage_exits_with_2_before_anything_is_sent(forebay: Run, args: list[str]) -> None:
-    nobody = {"FOREBAY_API_URL": "http://127.0.0.1:1/api"}
+def test_wrong_usage_exits_with_2_before_anything_is_sent(
+    args: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FOREBAY_API_URL", "http://127.0.0.1:1/api")
 
-    ended = forebay(*args, input="{}", environment=nobody)
+    ended = run_here(*args, input="{}")
 
     assert ended.returncode == 2, ended.stderr
     assert ended.stdout == ""
@@ -218,3 +239,46 @@ def test_default_template_is_the_worker_types_own(forebay: Run) -> None:
     template = json.loads(ended.stdout)
     assert set(template) == {"job_configuration", "variables"}
     assert set(template["job_configuration"]) == set(template["variables"]["properties"])
+
+
+def every_command() -> dict[str, Any]:
+    """Each command of the light package, by its words."""
+    found: dict[str, Any] = {}
+
+    def walk(words: tuple[str, ...], command: Any) -> None:
+        for name, sub in getattr(command, "commands", {}).items():
+            walk((*words, name), sub)
+        if not hasattr(command, "commands"):
+            found[" ".join(words)] = command
+
+    for name, (module, _) in {**OWN_GROUPS, **OWN_COMMANDS}.items():
+        walk((name,), typer.main.get_command(import_module(module).app))
+    return found
+
+
+def options(command: Any) -> set[str]:
+    return {option for param in command.params for option in param.opts}
+
+
+def test_every_command_can_answer_in_json() -> None:
+    silent = [name for name, command in every_command().items() if "-o" not in options(command)]
+
+    assert silent == []
+
+
+def test_every_command_that_deletes_can_be_agreed_to_in_advance() -> None:
+    destructive = {
+        name: command
+        for name, command in every_command().items()
+        if name.split()[-1] in ("delete", "clear")
+    }
+
+    assert len(destructive) > 5
+    assert [n for n, command in destructive.items() if "--yes" not in options(command)] == []
+
+
+def test_short_and_whole_name_of_a_group_are_the_same() -> None:
+    short, whole = run_here("gcl", "--help"), run_here("global-concurrency-limit", "--help")
+
+    assert short.returncode == 0
+    assert short.stdout.splitlines()[1:] == whole.stdout.splitlines()[1:]
