@@ -25,7 +25,9 @@ call, and the keys `code`, `request_id` and `existing_id` of error answers.
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document of `app`."""
+    """The OpenAPI document of `app`; made once, since anybody may ask for it."""
+    if app.openapi_schema is not None:
+        return app.openapi_schema
     document = get_openapi(
         title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes
     )
@@ -42,6 +44,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
     for path in PUBLIC:
         for operation in document["paths"][path].values():
             operation["security"] = []
+    app.openapi_schema = document
     return document
 
 
