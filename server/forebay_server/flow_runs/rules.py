@@ -341,6 +341,7 @@ def _retry(facts: Facts, proposed: StateCreate) -> Decision | None:
         type=StateType.SCHEDULED,
         name=AWAITING_RETRY,
         message=proposed.message,
+        data=proposed.data,
         state_details=StateDetails(scheduled_time=due),
     )
     changes = {"retry_type": "in_process", "resuming": False, "pause_keys": []}

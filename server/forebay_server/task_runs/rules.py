@@ -109,6 +109,7 @@ def _retry(facts: TaskFacts, proposed: StateCreate) -> Decision | None:
         type=StateType.SCHEDULED,
         name=AWAITING_RETRY,
         message=proposed.message,
+        data=proposed.data,
         state_details=StateDetails(scheduled_time=due),
     )
     return Reject("Retrying", again)
