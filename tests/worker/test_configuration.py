@@ -1,6 +1,9 @@
 """Job configurations: from template and variables to what a worker type understands."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -108,6 +111,38 @@ def test_type_of_another_package_brings_its_own_template() -> None:
 def test_unknown_worker_type_says_what_there_is() -> None:
     with pytest.raises(UnknownWorkerType, match=r"'forklift' is installed here; there is: .*proc"):
         find_type("forklift")
+
+
+def test_worker_type_whose_library_is_missing_says_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "forklifts.py").write_text("import no_such_library\n")
+    about = tmp_path / "forebay_forklifts-1.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Name: forebay-forklifts\nVersion: 1\n")
+    (about / "entry_points.txt").write_text(
+        "[forebay.worker_types]\nforklift = forklifts:ForkliftWorker\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+
+    with pytest.raises(UnknownWorkerType) as told:
+        find_type("forklift")
+
+    assert str(told.value) == (
+        "The worker type 'forklift' needs 'no_such_library', which is not installed here. "
+        "Install it with `pip install 'forebay-forklifts[forklift]'`."
+    )
+
+
+def test_worker_of_processes_imports_no_library_of_another_type() -> None:
+    code = (
+        "import sys; from forebay_worker.base import find_type; import forebay_worker.setup; "
+        "find_type('process'); print({'aiodocker', 'aiohttp', 'lightkube'} & set(sys.modules))"
+    )
+
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+
+    assert found.stdout.strip() == b"set()"
 
 
 def test_installed_worker_type_is_found_by_its_name() -> None:

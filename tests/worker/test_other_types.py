@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import UUID, uuid4
 
 import pytest
 
-from forebay.calls import flow_runs
+from forebay.calls import flow_runs, work_pools
 from forebay.client import AsyncClient, Client
 from forebay.settings import ClientSettings
 from forebay.wire.flow_runs import FlowRun
@@ -157,6 +158,31 @@ async def test_infrastructure_that_outlives_its_worker_is_left_running(site: Sit
 
     assert bench.cloud.killed == []
     assert site.read(run_id).state_type is StateType.PENDING
+
+
+async def test_claim_of_what_is_left_running_is_kept_for_a_successor(site: Site) -> None:
+    run_id = site.run(site.deploy("greet"))
+    async with serving(site, grace_seconds=0.0) as bench:
+        await bench.cloud.started.wait()
+
+    [worker] = site.client.send(work_pools.workers(site.name))
+    with sqlite3.connect(site.server.home / "forebay.db") as database:
+        [[lease_seconds]] = database.execute(
+            "SELECT lease_seconds FROM claim WHERE flow_run_id = ?", [run_id.hex]
+        )
+    assert lease_seconds == 900
+    assert worker.heartbeat_interval_seconds == 5
+
+
+async def test_cancelled_run_is_ended_although_its_worker_stops(site: Site) -> None:
+    run_id = site.run(site.deploy("greet"))
+    async with serving(site, grace_seconds=20.0) as bench:
+        await bench.cloud.waited_for.wait()
+        bench.worker.stop()
+        site.propose(run_id, StateType.CANCELLING)
+        await bench.until(run_id, StateType.CANCELLED)
+
+    assert bench.cloud.killed == ["cloud/1"]
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,13 @@ from forebay.wire.states import TERMINAL, StateType
 from forebay_worker.adoption import left_behind
 from forebay_worker.base import StartFailed
 from forebay_worker.proposals import backoff
-from forebay_worker.runs import KILL_GRACE_SECONDS, RunInHand, Surroundings
+from forebay_worker.runs import KILL_GRACE_SECONDS, WORKER_STOPPED, RunInHand, Surroundings
 from forebay_worker.sources import PAGE, POLL_SECONDS, HeldRun, ServerSource, Source
 
 logger = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 5
+MAX_HEARTBEAT_SECONDS = 300  # the longest interval; a lease is three times as long
 LEASE_SECONDS = 20.0  # what the server gives a worker with this interval
 # A worker that has not renewed its leases for so long starts nothing: they may run out meanwhile.
 FENCED_AFTER_SECONDS = LEASE_SECONDS * 2 / 3
@@ -65,6 +66,7 @@ class Worker:
         self._runs: dict[UUID, RunInHand] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._awaited: dict[UUID, asyncio.Task[None]] = {}  # offers whose time has not come
+        self._left_running: list[UUID] = []
         self._ended_at: dict[UUID, float] = {}  # runs over for the server, still in hand
         self._wake = asyncio.Event()
         self._trouble: set[str] = set()  # what does not work now, and has been told
@@ -212,6 +214,8 @@ class Worker:
             logger.exception("run %s was given up", run.run.name)
             await run.give_up(error)
         finally:
+            if run.is_left_running:
+                self._left_running.append(run.run.id)
             del self._runs[run.run.id]
             self._ended_at.pop(run.run.id, None)
             self._wake.set()
@@ -293,11 +297,25 @@ class Worker:
         )
         hurry.cancel()
         for run in self._runs.values():
-            run.end("worker stopped")
+            run.end(WORKER_STOPPED)
         await asyncio.wait({done}, timeout=KILL_GRACE_SECONDS + REPORT_SECONDS)
         done.cancel()
         for task in self._tasks:
             task.cancel()
+        if self._left_running:
+            await self._in_time("claims could not be kept", self._keep_claims())
+
+    async def _keep_claims(self) -> None:
+        """Give what is left running the longest lease, for another worker of this name."""
+        at = self._at
+        call = work_pools.heartbeat(
+            at.pool_name,
+            at.worker_name,
+            MAX_HEARTBEAT_SECONDS,
+            flow_run_ids=self._left_running,
+        )
+        await at.client.send(call)
+        await self._renew()  # so that this worker is missed as soon as any other
 
     async def _all_done(self) -> None:
         while self._tasks:

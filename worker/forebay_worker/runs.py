@@ -34,6 +34,7 @@ T = TypeVar("T")
 
 KILL_GRACE_SECONDS = 5.0  # between SIGTERM and SIGKILL, or what a type makes of them
 FLUSH_SECONDS = 5.0
+WORKER_STOPPED = "worker stopped"  # the one reason for which infrastructure may be left running
 # After this the lease has run out, and the claim that nobody confirmed is the server's again.
 CLAIM_PATIENCE_SECONDS = 20.0
 
@@ -73,6 +74,7 @@ class RunInHand:
         self._ending = asyncio.Event()
         self._message = ""
         self._told: StateType | None = None
+        self.is_left_running = False  # its infrastructure goes on without this worker
 
     @property
     def is_claimed(self) -> bool:
@@ -250,8 +252,9 @@ class RunInHand:
         await asyncio.wait({waiting, ending}, return_when=asyncio.FIRST_COMPLETED)
         ending.cancel()
         if not waiting.done():
-            if self._at.stopping.is_set() and self._at.worker_type.outlives_worker:
+            if self._message == WORKER_STOPPED and self._at.worker_type.outlives_worker:
                 waiting.cancel()
+                self.is_left_running = True
                 self._show("left running", infrastructure_id)
                 return None
             await self._at.worker_type.kill(infrastructure_id, KILL_GRACE_SECONDS)
