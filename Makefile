@@ -99,7 +99,10 @@ reliability: setup ## race, starve, cut off and kill on purpose; one line of fig
 	$$run.lost_answers; \
 	$$run.lost_answers --db postgres; \
 	$$run.kill_worker; \
-	$$run.kill_worker --db postgres
+	$$run.kill_worker --db postgres; \
+	$$run.kill_api; \
+	$$run.kill_api --db postgres; \
+	$$run.drain
 
 # --- what is generated ---------------------------------------------------------------------------
 migration: setup ## write the next migration: make migration m="what changes"

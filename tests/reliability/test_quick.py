@@ -6,7 +6,14 @@ from collections.abc import Callable
 import pytest
 
 from tests.conftest import missing
-from tests.reliability import kill_worker, limits_race, lost_answers, sqlite_contention
+from tests.reliability import (
+    drain,
+    kill_api,
+    kill_worker,
+    limits_race,
+    lost_answers,
+    sqlite_contention,
+)
 from tests.reliability.ground import Figures, Ground, Options, run
 
 POSTGRES = pytest.param("postgres", 2, marks=pytest.mark.postgres)
@@ -36,3 +43,12 @@ def test_a_lost_answer_makes_nothing_twice() -> None:
 
 def test_runs_of_killed_workers_move_on() -> None:
     holds("kill_worker", kill_worker.play, Options(seconds=20))
+
+
+def test_what_a_killed_server_has_acknowledged_is_there() -> None:
+    holds("kill_api", kill_api.play, Options(seconds=3))
+
+
+@pytest.mark.postgres
+def test_restarting_servers_in_turn_fails_no_request() -> None:
+    holds("drain", drain.play, Options("postgres", 2, seconds=3))
