@@ -11,29 +11,39 @@ from uuid import uuid4
 import httpx2 as httpx
 
 from tests.reliability.clients import a_flow, client
-from tests.reliability.ground import Figures, Ground, main
+from tests.reliability.ground import Figures, Ground, Server, main
 from tests.reliability.observers import contradictions, looking
 
 WRITERS = 6
-LIFE_SECONDS = (0.5, 2.0)
+WRITES_OF_A_LIFE = (10, 40)
 RESTART_BOUND_SECONDS = 30.0  # with the interpreter's start; the recovery itself is a part of it
 
 
-async def _write(api_url: str, flow: str, ledger: set[str], until: asyncio.Event) -> None:
-    """Make pools and runs until the server goes away."""
-    async with client(api_url, timeout=5.0) as api:
-        while not until.is_set():
+async def _write(server: Server, flow: str, ledger: set[str], enough: int) -> None:
+    """Make pools and runs; kill the server the moment that `enough` writes are acknowledged.
+
+    That moment is the worst one: an answer that was sent before its commit is found out.
+    """
+    async with client(server.api_url, timeout=30.0) as api:
+        while len(ledger) < enough:
             name = str(uuid4())
             try:
                 pool = await api.post("/work_pools/", json={"name": name, "type": "process"})
-                if pool.is_success:
-                    ledger.add(f"pool {name}")
+                _note(pool, f"pool {name}", server, ledger, enough)
                 body = {"flow_id": flow, "name": name, "work_pool_name": name}
                 run = await api.post("/flow_runs/", json=body)
-                if run.is_success:
-                    ledger.add(f"run {name}")
+                _note(run, f"run {name}", server, ledger, enough)
             except httpx.TransportError:
                 return
+
+
+def _note(
+    answer: httpx.Response, name: str, server: Server, ledger: set[str], enough: int
+) -> None:
+    if answer.is_success:
+        ledger.add(name)
+        if len(ledger) == enough:
+            server.popen.kill()
 
 
 async def kill_servers(ground: Ground) -> Figures:
@@ -47,15 +57,10 @@ async def kill_servers(ground: Ground) -> Figures:
     restarts = []
     end = time.monotonic() + ground.options.seconds
     while kills == 0 or time.monotonic() < end:
-        over = asyncio.Event()
-        writers = [
-            asyncio.create_task(_write(server.api_url, flow, ledger, over)) for _ in range(WRITERS)
-        ]
-        await asyncio.sleep(rng.uniform(*LIFE_SECONDS))
+        enough = len(ledger) + rng.randint(*WRITES_OF_A_LIFE)
+        await asyncio.gather(*(_write(server, flow, ledger, enough) for _ in range(WRITERS)))
         server.kill()
         kills += 1
-        over.set()
-        await asyncio.gather(*writers)
         began = time.monotonic()
         server = await asyncio.to_thread(ground.server)
         restarts.append(time.monotonic() - began)
