@@ -228,8 +228,12 @@ async def _carry_out(
     for type in ("RUNNING", "COMPLETED"):
         await asyncio.sleep(rng.uniform(0, 0.01))
         verdict = await _verdict(await propose(api, run, type, worker=worker), tally)
+        while verdict and verdict["status"] == "WAIT":
+            # It was put off after it was offered to this worker, and is claimed before its time.
+            await asyncio.sleep(verdict["details"]["delay_seconds"])
+            verdict = await _verdict(await propose(api, run, type, worker=worker), tally)
         if verdict is None or verdict["status"] != "ACCEPT":
-            tally.bad_answers[f"{type} refused"] += 1
+            tally.bad_answers[f"{type} {verdict['status'] if verdict else 'unanswered'}"] += 1
 
 
 async def _verdict(answer: httpx.Response, tally: Tally) -> dict[str, Any] | None:
