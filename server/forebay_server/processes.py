@@ -26,6 +26,9 @@ logger = logging.getLogger(__name__)
 DRAIN_SECONDS = 1.0  # from SIGTERM, during which a balancer learns to send nothing more
 FINISH_SECONDS = 10  # for requests in flight after that
 END_SECONDS = DRAIN_SECONDS + FINISH_SECONDS + 4.0  # then a process is ended by force
+# Longer than clients keep an idle connection (httpx: 5 s): whoever closes first must not be the
+# server, since a request that meets the closing is lost.
+KEEP_ALIVE_SECONDS = 75
 SHORT_LIFE_SECONDS = 5.0  # a process that dies younger is replaced after a pause
 PAUSE_SECONDS = 1.0
 
@@ -51,6 +54,7 @@ def _serve_here(
         log_level=os.environ.get("FOREBAY_LOG_LEVEL", "warning").lower(),
         access_log=False,
         server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=FINISH_SECONDS,
     )
     _Server(config, stopping, supervisor).run(sockets=[listener])

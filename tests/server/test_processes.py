@@ -8,7 +8,9 @@ import tempfile
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import asyncpg
@@ -107,6 +109,23 @@ def test_a_server_that_ends_says_so_before_it_refuses_connections(server: Runnin
     assert answer.status_code == 200
     assert answer.headers["connection"] == "close"
     assert server.process.wait(timeout=15) == 0
+
+
+def test_an_idle_connection_is_kept_for_longer_than_clients_keep_it(
+    server: RunningServer,
+) -> None:
+    address = urlsplit(server.api_url)
+    connection = HTTPConnection(str(address.hostname), address.port)
+    connection.auto_open = 0  # no second connection unnoticed
+    connection.connect()
+    connection.request("GET", "/api/health")
+    connection.getresponse().read()
+
+    time.sleep(6)  # a second more than httpx keeps it
+
+    connection.request("GET", "/api/health")
+    assert connection.getresponse().status == 200
+    connection.close()
 
 
 def test_several_processes_on_sqlite_are_refused_with_the_reason(tmp_path: Path) -> None:
