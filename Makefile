@@ -25,16 +25,16 @@ else
 endif
 	@touch $@
 
-# The real Prefect, whose client, worker and engine the acceptance tests drive. It needs older
-# versions of libraries that the server uses too, hence an environment of its own.
-PREFECT_VENV := .venv-prefect
+# What the tests are checked against, each in an environment of its own because their libraries
+# are not the server's: the real Prefect, and the clouds' stand-ins and API descriptions.
+PEERS := prefect clouds
 
-$(PREFECT_VENV)/.installed: tests/peers/prefect.lock | setup
-	@test -x $(PREFECT_VENV)/bin/python || $(PYTHON) -m venv $(PREFECT_VENV)
-	$(BIN)/uv pip install --quiet --python $(PREFECT_VENV)/bin/python --require-hashes -r $<
+.venv-%/.installed: tests/peers/%.lock | setup
+	@test -x .venv-$*/bin/python || $(PYTHON) -m venv .venv-$*
+	$(BIN)/uv pip install --quiet --python .venv-$*/bin/python --require-hashes -r $<
 	@touch $@
 
-peers: $(PREFECT_VENV)/.installed ## make the environment of the real Prefect
+peers: $(PEERS:%=.venv-%/.installed) ## make the environments of the real Prefect and of the clouds' stand-ins
 
 # --- protocol contracts ----------------------------------------------------------------------
 # The generator has an environment of its own (see the dependency group `protos`). The mapping
@@ -115,9 +115,10 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 
 lock: ## resolve the dependencies anew into requirements.lock
 	@$(COMPILE) --upgrade -o requirements.lock
-	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	@for peer in $(PEERS); do \
+	  $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --no-annotate \
-	  --custom-compile-command "make lock" tests/peers/prefect.in -o tests/peers/prefect.lock
+	  --custom-compile-command "make lock" tests/peers/$$peer.in -o tests/peers/$$peer.lock; done
 
 lock-check: ## fail when requirements.lock does not fit pyproject.toml
 	@copy=$$(mktemp) && trap 'rm -f "$$copy"' EXIT && cp requirements.lock "$$copy" && \
@@ -128,7 +129,7 @@ provider-release: setup ## zips, checksums and manifest for a registry, and a ne
 	@echo "sign: gpg --detach-sign dist/provider/*_SHA256SUMS   (an RSA key; registries take no ECC)"
 
 clean: ## remove what the targets above made
-	rm -rf .venv .venv-protos .venv-prefect .dev .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf .venv .venv-protos $(PEERS:%=.venv-%) .dev .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 
 openapi: setup ## write protos/openapi.json and docs/api.md from the server's routes
 	@$(BIN)/python -m forebay_server.openapi
