@@ -21,6 +21,7 @@ class ScriptedApi:
     def __init__(self) -> None:
         self.answers: list[Answer] = []
         self.requests: list[tuple[str, dict[str, str]]] = []  # "METHOD /path", headers
+        self.bodies: list[tuple[str, bytes]] = []  # "METHOD /path", what was sent
         self.released = threading.Event()
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self.api_url = f"http://127.0.0.1:{self.server.server_port}/api"
@@ -42,7 +43,8 @@ def _handler(api: ScriptedApi) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
 
         def answer(self) -> None:
-            self.rfile.read(int(self.headers.get("content-length", 0)))
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            api.bodies.append((f"{self.command} {self.path}", body))
             headers = {name.lower(): value for name, value in self.headers.items()}
             api.requests.append((f"{self.command} {self.path}", headers))
             answer = api.answers[min(len(api.requests), len(api.answers)) - 1]

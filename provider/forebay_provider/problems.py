@@ -15,6 +15,8 @@ from forebay_provider.framework.resource import Incomplete
 
 log = logging.getLogger(__name__)
 
+UNKNOWN_FIELD = "Extra inputs are not permitted"  # Pydantic's words, hence those of any server
+
 
 @contextmanager
 def explained(summary: str, model: type[Any]) -> Iterator[None]:
@@ -54,6 +56,9 @@ def diagnostics(error: ForebayError, summary: str, model: type[Any]) -> list[Dia
 
 def _problem(problem: FieldProblem, summary: str, model: type[Any]) -> Diagnostic:
     path, rest = _locate(problem.path, model)
+    if path and not rest and problem.message == UNKNOWN_FIELD:
+        text = f"This server does not know {path[0]}; Forebay's does. Leave it unset here."
+        return Diagnostic(summary, text, path)
     where = ".".join(map(str, rest))
     text = f"{where}: {problem.message}" if where else problem.message
     return Diagnostic(summary, _sentence(text), path)

@@ -43,6 +43,20 @@ def test_created_pool_can_be_inspected(run: Run, name: str) -> None:
     assert "NOT_READY" in seen.stdout
 
 
+def test_what_becomes_of_lost_runs_is_said_changed_and_shown(run: Run, name: str) -> None:
+    made = as_json(run("work-pool", "create", name, "--on-lost", "reschedule", "-o", "json"))
+
+    changed = as_json(run("work-pool", "update", name, "--max-rescues", "7", "-o", "json"))
+    seen = run("work-pool", "inspect", name)
+    refused = run("work-pool", "update", name, "--on-lost", "restart")
+
+    assert (made["on_lost"], made["max_rescues"]) == ("reschedule", 3)
+    assert (changed["on_lost"], changed["max_rescues"]) == ("reschedule", 7)
+    assert "reschedule, at most 7 times" in seen.stdout
+    assert refused.returncode == 2
+    assert "on_lost" in refused.stderr and "crash" in refused.stderr
+
+
 def test_created_pool_has_the_template_of_its_type(run: Run, name: str) -> None:
     default = as_json(run("work-pool", "get-default-base-job-template", "-t", "process"))
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
 import httpx2 as httpx
 import pytest
@@ -14,6 +15,7 @@ from forebay_provider.framework.values import is_known
 from forebay_provider.resources.work_pool import WorkPool
 from forebay_provider.resources.work_queue import WorkQueue
 from tests.conftest import RunningServer
+from tests.scripted import ScriptedApi
 
 TEMPLATE = {
     "job_configuration": {"command": "{{ command }}"},
@@ -165,6 +167,55 @@ def test_pool_lives_from_create_to_destroy(core: Callable[..., Core], api: httpx
     assert stored["description"] is None and stored["concurrency_limit"] is None
     assert pool.destroy() == []
     assert api.get("/work_pools/data%20team").status_code == 404
+
+
+def test_what_a_pool_does_with_lost_runs_goes_back_to_the_default(
+    core: Callable[..., Core], api: httpx.Client
+) -> None:
+    pool = core(WorkPool)
+    stored = []
+
+    for said in ({}, {"on_lost": "reschedule", "max_rescues": 0}, {"max_rescues": 5}, {}):
+        pool.apply(name="p", type="process", **said)
+        found = api.get("/work_pools/p").json()
+        stored.append((found["on_lost"], found["max_rescues"]))
+
+    assert stored == [("crash", 3), ("reschedule", 0), ("crash", 5), ("crash", 3)]
+
+
+def test_a_server_that_knows_no_rescue_is_told_and_asked_nothing_of_it(
+    call: Any, scripted: ScriptedApi
+) -> None:
+    old = {"name": "p", "type": "process", "id": str(UUID(int=1)), "base_job_template": {}}
+    old |= {"created": "2026-01-02T03:04:05Z", "updated": "2026-01-02T03:04:05Z"}
+    scripted.says(201, json.dumps(old))
+    assert not call.configure(endpoint=scripted.api_url).diagnostics
+    pool = Core(call, WorkPool)
+
+    made = pool.apply(name="p", type="process", base_job_template="{}")
+    refreshed = pool.refresh()
+
+    assert refreshed == made
+    assert (made["on_lost"], made["max_rescues"]) == ("crash", 3)
+    sent = next(body for asked, body in scripted.bodies if asked == "POST /api/work_pools/")
+    assert not {"on_lost", "max_rescues"} & json.loads(sent).keys()
+
+
+def test_a_server_that_knows_no_rescue_refuses_one_by_its_name(
+    call: Any, scripted: ScriptedApi
+) -> None:
+    problem = {
+        "type": "extra_forbidden",
+        "loc": ["body", "on_lost"],
+        "msg": "Extra inputs are not permitted",
+    }
+    scripted.says(422, json.dumps({"exception_detail": [problem]}))
+    assert not call.configure(endpoint=scripted.api_url).diagnostics
+
+    refusal = Core(call, WorkPool).refuse(name="p", type="process", on_lost="reschedule")
+
+    assert "does not know on_lost" in refusal.detail
+    assert [step.attribute_name for step in refusal.attribute.steps] == ["on_lost"]
 
 
 def test_pool_keeps_the_bytes_of_its_template(

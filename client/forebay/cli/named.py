@@ -31,6 +31,21 @@ TemplateFile = Annotated[
     str | None,
     typer.Option("--base-job-template", metavar="FILE", help="JSON or YAML; - is stdin."),
 ]
+# Texts, checked with the body that they go into: its enumeration would cost every command's start.
+OnLostOption = Annotated[
+    str | None,
+    typer.Option(
+        "--on-lost",
+        metavar="crash|reschedule",
+        help="What becomes of a started run whose worker is lost.",
+    ),
+]
+MaxRescues = Annotated[
+    int | None,
+    typer.Option(
+        "--max-rescues", min=0, help="How often one run is rescheduled before it is CRASHED."
+    ),
+]
 QueueName = Annotated[
     str, typer.Argument(metavar="NAME|ID", help="Name or id of the queue.", show_default=False)
 ]

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from forebay.cli.failures import Refused, advice
-from forebay.cli.named import DEFAULT_POOL_VARIABLES, SEE_POOLS, PoolName, TemplateFile
+from forebay.cli.named import (
+    DEFAULT_POOL_VARIABLES,
+    SEE_POOLS,
+    MaxRescues,
+    OnLostOption,
+    PoolName,
+    TemplateFile,
+)
 from forebay.cli.output import (
     Output,
     OutputOption,
@@ -61,6 +68,8 @@ def create(
     ] = None,
     description: Annotated[str | None, typer.Option(help="What the pool is for.")] = None,
     paused: Annotated[bool | None, typer.Option(help="Whether the pool begins paused.")] = None,
+    on_lost: OnLostOption = None,
+    max_rescues: MaxRescues = None,
     set_as_default: Annotated[
         bool, typer.Option("--set-as-default", help="Mean this pool where none is named.")
     ] = False,
@@ -79,6 +88,8 @@ def create(
         "is_paused": paused,
         "concurrency_limit": concurrency_limit,
         "description": description,
+        "on_lost": on_lost,
+        "max_rescues": max_rescues,
     }
     given: dict[str, Any] = {key: value for key, value in optional.items() if value is not None}
     if base_job_template is not None:
@@ -175,6 +186,7 @@ def inspect(
                 ("Status", pool.status),
                 ("Description", pool.description),
                 ("Slots", _slots(pool)),
+                ("On lost", _on_lost(pool)),
                 ("Workers", ", ".join(f"{w.name} ({w.status})" for w in workers)),
                 ("Created", pool.created),
                 ("Updated", pool.updated),
@@ -311,6 +323,15 @@ def _details(client: "Client", pools: "list[WorkPool]") -> list[list[object]]:
         online = sum(worker.status is WorkerStatus.ONLINE for worker in workers)
         found.append([online, late[pool.name], pool.id, pool.description])
     return found
+
+
+def _on_lost(pool: "WorkPool") -> str | None:
+    """What becomes of runs whose worker is lost; None where the server does not rescue."""
+    from forebay.wire.work_pools import OnLost
+
+    if pool.on_lost is not OnLost.RESCHEDULE:
+        return pool.on_lost
+    return f"{pool.on_lost}, at most {pool.max_rescues} times"
 
 
 def _slots(pool: "WorkPool") -> str:

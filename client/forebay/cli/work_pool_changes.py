@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from forebay.cli.failures import Refused, advice
-from forebay.cli.named import SEE_POOLS, PoolName, TemplateFile
+from forebay.cli.named import SEE_POOLS, MaxRescues, OnLostOption, PoolName, TemplateFile
 from forebay.cli.output import Output, OutputOption, print_json, say
 from forebay.cli.session import checked, confirm, connect, every, read_object
 from forebay.errors import NotFound
@@ -35,6 +35,8 @@ def update(
     ] = None,
     description: Annotated[str | None, typer.Option(help="What the pool is for.")] = None,
     paused: Annotated[bool | None, typer.Option(help="Whether runs may be claimed.")] = None,
+    on_lost: OnLostOption = None,
+    max_rescues: MaxRescues = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the difference and change nothing.")
     ] = False,
@@ -49,6 +51,8 @@ def update(
         "concurrency_limit": concurrency_limit,
         "description": description,
         "is_paused": paused,
+        "on_lost": on_lost,
+        "max_rescues": max_rescues,
     }
     changes: dict[str, Any] = {key: value for key, value in optional.items() if value is not None}
     if base_job_template is not None:

@@ -1,16 +1,30 @@
 """Work pools and their workers on the wire. Source: Prefect 3.8.4 `WorkPool…`, `Worker…`."""
 
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import Field, field_validator
 
-from forebay.wire.base import Action, JsonObject, Limit, Name, Object, Text, Timestamp, Wire
+from forebay.wire.base import (
+    Action,
+    JsonObject,
+    Limit,
+    Name,
+    NoBoolean,
+    Object,
+    Text,
+    Timestamp,
+    Wire,
+)
 
 DEFAULT_QUEUE = "default"  # the queue that is made with its pool
 AGENT_TYPE = "prefect-agent"  # pools of this type have no workers, hence no status
 AGENT_POOL = "default-agent-pool"  # holds the queues that are made without naming a pool
+
+MAX_RESCUES = 1000  # of one run; whoever loses more workers has another problem
+DEFAULT_MAX_RESCUES = 3
+Rescues = Annotated[int, Field(ge=0, le=MAX_RESCUES), NoBoolean]
 
 
 class WorkPoolStatus(StrEnum):
@@ -26,6 +40,23 @@ class WorkerStatus(StrEnum):
 
     ONLINE = "ONLINE"
     OFFLINE = "OFFLINE"
+
+
+class OnLost(StrEnum):
+    """What becomes of a run that had been started when its worker was lost. Forebay's own."""
+
+    CRASH = "crash"
+    RESCHEDULE = "reschedule"
+
+
+ON_LOST = (
+    "What becomes of a run that had been started when its worker was lost: `crash` ends it as "
+    "CRASHED, `reschedule` lets another worker run it again (Forebay extension)."
+)
+RESCUES = (
+    "How often one run is rescheduled after losing its worker; then it is CRASHED all the same "
+    "(Forebay extension)."
+)
 
 
 class StorageConfiguration(Action):
@@ -56,6 +87,8 @@ class WorkPoolCreate(Action):
         default=None, description="Most runs at once; null means no limit, 0 means none."
     )
     storage_configuration: StorageConfiguration = Field(default_factory=StorageConfiguration)
+    on_lost: OnLost = Field(default=OnLost.CRASH, description=ON_LOST)
+    max_rescues: Rescues = Field(default=DEFAULT_MAX_RESCUES, description=RESCUES)
 
 
 class WorkPoolUpdate(Action):
@@ -66,6 +99,8 @@ class WorkPoolUpdate(Action):
     base_job_template: JsonObject | None = None
     concurrency_limit: Limit | None = None
     storage_configuration: StorageConfiguration | None = None
+    on_lost: OnLost | None = Field(default=None, description=ON_LOST)
+    max_rescues: Rescues | None = Field(default=None, description=RESCUES)
 
 
 class WorkPool(Object):
@@ -83,6 +118,9 @@ class WorkPool(Object):
     active_slots: int | None = Field(
         default=None, description="Slots held now; null where there is no limit."
     )
+    # A server of another make answers neither; ours answers both.
+    on_lost: OnLost | None = Field(default=None, description=ON_LOST)
+    max_rescues: int | None = Field(default=None, description=RESCUES)
 
 
 class WorkerHeartbeat(Wire):

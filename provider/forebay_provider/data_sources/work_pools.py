@@ -29,6 +29,15 @@ class WorkPoolItem:
     active_slots: int | None = attribute(
         "Slots held by runs now; null where there is no limit.", computed=True
     )
+    on_lost: str | None = attribute(
+        "What becomes of a started run whose worker is lost: `crash` or `reschedule`; null at a "
+        "Prefect server.",
+        computed=True,
+    )
+    max_rescues: int | None = attribute(
+        "How often one run is rescheduled after losing its worker; null at a Prefect server.",
+        computed=True,
+    )
 
 
 @model

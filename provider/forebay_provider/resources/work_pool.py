@@ -9,10 +9,11 @@ from uuid import UUID
 from forebay.errors import Conflict, ForebayError, NotFound
 from forebay_provider.api import calls, wire
 from forebay_provider.connection import Connection
-from forebay_provider.framework.checks import at_least, at_most, custom, matches
+from forebay_provider.framework.checks import at_least, at_most, custom, matches, one_of
 from forebay_provider.framework.declarations import (
     JsonText,
     attribute,
+    declaration,
     from_values,
     model,
     to_values,
@@ -119,6 +120,19 @@ class WorkPool:
     storage_configuration: StorageConfiguration | None = attribute(
         "Where the code and the results of the pool's runs are kept.", default=None
     )
+    on_lost: str = attribute(
+        "What becomes of a run that had been started when its worker was lost: `crash` ends it as "
+        "CRASHED, `reschedule` lets another worker run it again. A Prefect server knows only the "
+        "default.",
+        default="crash",
+        checks=(one_of("crash", "reschedule"),),
+    )
+    max_rescues: int = attribute(
+        "How often one run is rescheduled after losing its worker; then it is CRASHED all the "
+        "same. A Prefect server knows only the default.",
+        default=3,
+        checks=(at_least(0), at_most(1000)),
+    )
     default_queue: DefaultQueue | None = attribute(
         "The queue that is made with the pool. If unset, it is left alone.",
         default=None,
@@ -203,7 +217,7 @@ class WorkPoolResource(Resource[WorkPool, Connection]):
             )
 
     def create(self, plan: WorkPool, key: str) -> WorkPool:
-        body = to_wire(_as_sent(plan), wire.work_pools.WorkPoolCreate)
+        body = to_wire(_without_defaults(_as_sent(plan)), wire.work_pools.WorkPoolCreate)
         try:
             made = self.client.send(calls.work_pools.create(body, idempotency_key=key))
         except Conflict:
@@ -253,6 +267,9 @@ class WorkPoolResource(Resource[WorkPool, Connection]):
     def _found(self, pool: "forebay.wire.work_pools.WorkPool", like: WorkPool | None) -> WorkPool:
         """The pool as it is, with as much of it as `like` says; one imported says all of it."""
         found = from_wire(WorkPool, pool)
+        for name, value in _EXTENSIONS.items():
+            if getattr(found, name) is None:  # the server does not know it
+                setattr(found, name, value)
         is_import = like is not None and like.id is None
         like = like or found
         found.force_destroy = like.force_destroy or False
@@ -291,6 +308,13 @@ class WorkPoolResource(Resource[WorkPool, Connection]):
 
 
 _NO_STORAGE = from_values(StorageConfiguration, {})
+# What only a Forebay server knows, with its defaults. They are as good as said, and never sent
+# with a new pool, so that a Prefect server takes it.
+_EXTENSIONS = {
+    each.name: each.default
+    for each in declaration(WorkPool).attributes
+    if each.name in ("on_lost", "max_rescues")
+}
 
 
 def _effective_template(config: WorkPool, prior: WorkPool | None) -> Any:
@@ -310,6 +334,13 @@ def _effective_template(config: WorkPool, prior: WorkPool | None) -> Any:
 
 def _same(one: Any, other: Any) -> bool:
     return isinstance(one, str) and isinstance(other, str) and json_equal(one, other)
+
+
+def _without_defaults(pool: WorkPool) -> WorkPool:
+    """`pool` with the extensions left to the server where they are as it has them anyway."""
+    values = to_values(pool)
+    left = {name: UNKNOWN for name, value in _EXTENSIONS.items() if values[name] == value}
+    return from_values(WorkPool, {**values, **left})
 
 
 def _as_sent(pool: WorkPool) -> WorkPool:

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import Row, select, update
 
 from forebay.wire.states import StateCreate, StateType
+from forebay.wire.work_pools import OnLost
 from forebay_server.claims import queries as claim_queries
 from forebay_server.claims.tables import claims
 from forebay_server.db.engine import Transaction
@@ -27,7 +28,7 @@ class Lost:
     state_type: StateType
     has_infrastructure: bool
     rescue_count: int
-    on_lost: str  # of its pool: crash or reschedule
+    on_lost: OnLost  # of its pool
     max_rescues: int
     expired_for: timedelta
     silence: str  # who has been silent for how long, for people
@@ -42,7 +43,7 @@ def fate(lost: Lost) -> StateCreate | None:
             return None
         return StateCreate(type=StateType.CRASHED, message=lost.silence)
     never_started = lost.state_type is StateType.PENDING and not lost.has_infrastructure
-    may_reschedule = lost.on_lost == "reschedule" and lost.rescue_count < lost.max_rescues
+    may_reschedule = lost.on_lost == OnLost.RESCHEDULE and lost.rescue_count < lost.max_rescues
     if never_started or may_reschedule:
         return StateCreate(type=StateType.SCHEDULED, message=lost.silence)
     return StateCreate(type=StateType.CRASHED, message=lost.silence)
@@ -72,7 +73,7 @@ async def rescue(db: Transaction, claim_id: UUID, run_id: UUID) -> bool:
         state_type=StateType(run.state_type),
         has_infrastructure=run.infrastructure_pid is not None,
         rescue_count=run.rescue_count,
-        on_lost=claim.on_lost or "crash",
+        on_lost=OnLost(claim.on_lost or OnLost.CRASH),
         max_rescues=claim.max_rescues or 0,
         expired_for=at - claim.expires_at,
         silence=_silence(claim, at),

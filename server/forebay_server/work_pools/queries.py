@@ -18,7 +18,13 @@ from forebay_server.work_pools.notices import pool_changed
 from forebay_server.work_pools.tables import WorkPoolRow, work_pools
 
 Found = Row[tuple[object, ...]]
-NOT_NULLABLE = ("is_paused", "base_job_template", "storage_configuration")
+NOT_NULLABLE = (
+    "is_paused",
+    "base_job_template",
+    "storage_configuration",
+    "on_lost",
+    "max_rescues",
+)
 
 # Named as text, as foreign keys are: these domains build on pools, not the other way.
 _claims = named_table("claim", column("work_pool_id"), column("ended_at"))

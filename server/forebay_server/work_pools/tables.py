@@ -5,6 +5,7 @@ from uuid import UUID
 
 from sqlmodel import Field
 
+from forebay.wire.work_pools import DEFAULT_MAX_RESCUES, OnLost
 from forebay_server.db.columns import Row, json_object, table
 
 
@@ -22,8 +23,8 @@ class WorkPoolRow(Row, table=True):
     status: str = "NOT_READY"
     default_queue_id: UUID | None = None
     storage_configuration: dict[str, Any] = json_object()
-    on_lost: str = "crash"  # what becomes of a run whose worker died: crash or reschedule
-    max_rescues: int = 3
+    on_lost: str = OnLost.CRASH  # what becomes of a run whose worker was lost
+    max_rescues: int = DEFAULT_MAX_RESCUES
 
 
 work_pools = table(WorkPoolRow)
