@@ -119,7 +119,9 @@ def test_worker_type_whose_library_is_missing_says_how_to_get_it(
     (tmp_path / "forklifts.py").write_text("import no_such_library\n")
     about = tmp_path / "forebay_forklifts-1.dist-info"
     about.mkdir()
-    (about / "METADATA").write_text("Name: forebay-forklifts\nVersion: 1\n")
+    (about / "METADATA").write_text(
+        "Name: forebay-forklifts\nVersion: 1\nProvides-Extra: forklift\n"
+    )
     (about / "entry_points.txt").write_text(
         "[forebay.worker_types]\nforklift = forklifts:ForkliftWorker\n"
     )
@@ -130,7 +132,7 @@ def test_worker_type_whose_library_is_missing_says_how_to_get_it(
 
     assert str(told.value) == (
         "The worker type 'forklift' needs 'no_such_library', which is not installed here. "
-        "Install it with `pip install 'forebay-forklifts[forklift]'`."
+        f"Install it with: {sys.executable} -m pip install 'forebay-forklifts[forklift]==1'"
     )
 
 

@@ -14,8 +14,7 @@ from forebay.errors import ForebayError
 from forebay.wire.flow_runs import FlowRun
 from forebay.wire.logs import LogCreate
 from forebay.wire.states import StateType
-
-ENTRY_POINTS = "forebay.worker_types"
+from forebay_worker.installing import ENTRY_POINTS, extra_of
 
 
 class UnknownWorkerType(ForebayError):
@@ -157,10 +156,11 @@ def find_type(name: str) -> type[WorkerType[Any]]:
         try:
             found = entry_point.load()
         except ModuleNotFoundError as error:
-            distribution = entry_point.dist.name if entry_point.dist else "its package"
+            extra = extra_of(name)
+            command = extra.command if extra else f"pip install {error.name}"
             raise UnknownWorkerType(
                 f"The worker type {name!r} needs {error.name!r}, which is not installed here. "
-                f"Install it with `pip install '{distribution}[{name}]'`."
+                f"Install it with: {command}"
             ) from None
         assert isinstance(found, type) and issubclass(found, WorkerType)
         return found

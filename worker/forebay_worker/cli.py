@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from forebay_worker.installing import InstallPolicy
 from forebay_worker.roster import app as roster
 
 app = typer.Typer(help="Take runs from a pool and execute them.", no_args_is_help=True)
@@ -52,6 +53,15 @@ def start(
             help="Port of --with-healthcheck.",
         ),
     ] = 8080,
+    install_policy: Annotated[
+        InstallPolicy,
+        typer.Option(
+            "--install-policy",
+            case_sensitive=False,
+            help="When the libraries of the worker type are installed, with uv or pip; prompt "
+            "asks on a terminal, and elsewhere is never.",
+        ),
+    ] = InstallPolicy.PROMPT,
     base_job_template: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="JSON or YAML template of a pool that is made."),
@@ -82,6 +92,7 @@ def start(
         base_job_template=template,
         is_pool_created=create_pool_if_not_found,
         health_port=health_port if with_healthcheck else None,
+        install_policy=install_policy,
         options=WorkerOptions(
             queue_names=tuple(work_queue or ()),
             limit=limit,

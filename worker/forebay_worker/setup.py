@@ -22,6 +22,7 @@ from forebay.wire.work_queues import WorkQueueCreate
 from forebay_worker.base import WorkerType, find_type
 from forebay_worker.configuration import type_template
 from forebay_worker.health import served
+from forebay_worker.installing import InstallPolicy, ensure_installed
 from forebay_worker.loop import Worker, WorkerOptions
 from forebay_worker.runs import Surroundings
 from forebay_worker.shipping import LogShipper
@@ -42,6 +43,7 @@ class WorkerRequest:
     base_job_template: dict[str, Any] | None = None  # of a pool that is made
     is_pool_created: bool = True
     health_port: int | None = None
+    install_policy: InstallPolicy = InstallPolicy.PROMPT
     options: WorkerOptions = field(default_factory=WorkerOptions)
 
 
@@ -79,14 +81,14 @@ async def find_pool(
                 f"The pool {pool.name!r} is of type {pool.type!r}; a worker of type "
                 f"{request.type!r} cannot serve it. Leave out --type, or serve another pool."
             )
-        return pool, find_type(pool.type)
+        return pool, _class_of(pool.type, request)
     if not request.is_pool_created or request.type is None:
         raise NotFound(
             f"There is no work pool {request.pool_name!r}. Make it with `forebay work-pool "
             f"create {request.pool_name} --type process`"
             + (", or give --type to have the worker make it." if request.is_pool_created else ".")
         )
-    worker_class = find_type(request.type)
+    worker_class = _class_of(request.type, request)
     body = WorkPoolCreate(
         name=request.pool_name,
         type=request.type,
@@ -98,6 +100,12 @@ async def find_pool(
         pool = await client.send(work_pools.read(request.pool_name))
     logger.info("work pool %s made", pool.name)
     return pool, worker_class
+
+
+def _class_of(type: str, request: WorkerRequest) -> type[WorkerType[Any]]:
+    """The class of a type, whose libraries are installed as the request says."""
+    ensure_installed(type, request.install_policy)
+    return find_type(type)
 
 
 async def make_queues(client: AsyncClient, pool_name: str, names: Sequence[str]) -> None:
