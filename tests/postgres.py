@@ -68,17 +68,20 @@ def _binaries() -> Path | None:
 
 
 @contextmanager
-def cluster() -> Iterator[Cluster]:
-    """A cluster that ends with the block. Raises `FileNotFoundError` where there can be none."""
+def cluster(*, is_durable: bool = False) -> Iterator[Cluster]:
+    """A cluster that ends with the block; a durable one waits for the disk, as in earnest.
+
+    Raises `FileNotFoundError` where there can be none.
+    """
     binaries = _binaries()
-    context = _packaged() if binaries is None else _installed(binaries)
+    context = _packaged() if binaries is None else _installed(binaries, is_durable)
     with context as running:
         running.make_template()
         yield running
 
 
 @contextmanager
-def _installed(binaries: Path) -> Iterator[Cluster]:
+def _installed(binaries: Path, is_durable: bool) -> Iterator[Cluster]:
     """A cluster that listens on a socket in its own folder only."""
     folder = Path(tempfile.mkdtemp(prefix="forebay-pg-"))
     is_root = os.geteuid() == 0  # whom PostgreSQL refuses to run as
@@ -91,7 +94,9 @@ def _installed(binaries: Path) -> Iterator[Cluster]:
         subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL, cwd=folder)
 
     data = folder / "data"
-    options = f"-F -c listen_addresses= -c unix_socket_directories={folder} -c max_connections=60"
+    options = f"-c listen_addresses= -c unix_socket_directories={folder} -c max_connections=60"
+    if not is_durable:
+        options = f"-F {options}"
     try:
         run(f"initdb -D {data} -U {USER} -A trust --no-sync")
 

@@ -35,6 +35,7 @@ class Options:
     seconds: float = 30.0
     seed: int = 1
     tier: str = "quick"
+    is_durable: bool = False  # whether PostgreSQL waits for the disk
 
     @property
     def is_long(self) -> bool:
@@ -156,7 +157,7 @@ def ground(options: Options) -> Iterator[Ground]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="forebay-rel-")))
         if options.db == "postgres":
-            url = stack.enter_context(cluster()).new_database()
+            url = stack.enter_context(cluster(is_durable=options.is_durable)).new_database()
         else:
             url = f"sqlite+aiosqlite:///{folder / 'forebay.db'}"
         made = Ground(options, folder, url)

@@ -1,0 +1,104 @@
+"""Keep-alive connections that cost the machine little, so that what is measured is the server."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from bench.meter import Cost, Meter
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A status and a body."""
+
+    status: int
+    body: bytes
+
+    def json(self) -> Any:
+        """The body's value."""
+        return json.loads(self.body)
+
+
+class Lane:
+    """One connection; one request at a time."""
+
+    def __init__(self, api_url: str) -> None:
+        address = urlsplit(api_url)
+        self.host, self.port, self.prefix = address.hostname, address.port, address.path
+        self._reader: asyncio.StreamReader | None = None
+        self._writer: asyncio.StreamWriter | None = None
+
+    async def __aenter__(self) -> Self:
+        self._reader, self._writer = await asyncio.open_connection(self.host, self.port)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._writer is not None
+        self._writer.close()
+
+    async def send(
+        self, method: str, path: str, value: Any = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """The answer to a request; a value is sent as JSON."""
+        assert self._reader is not None and self._writer is not None
+        body = b"" if value is None else json.dumps(value).encode()
+        lines = [f"{method} {self.prefix}{path} HTTP/1.1", f"host: {self.host}:{self.port}"]
+        if body:
+            lines += ["content-type: application/json", f"content-length: {len(body)}"]
+        lines += [f"{name}: {text}" for name, text in (headers or {}).items()]
+        self._writer.write("\r\n".join([*lines, "", ""]).encode() + body)
+        head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
+        status = int(head[9:12])
+        if b"content-length:" in head:
+            length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
+            return Answer(status, await self._reader.readexactly(length) if length else b"")
+        if b"transfer-encoding: chunked" in head:
+            return Answer(status, await self._chunks())
+        return Answer(status, b"")
+
+    async def _chunks(self) -> bytes:
+        assert self._reader is not None
+        parts = []
+        while size := int(await self._reader.readuntil(b"\r\n"), 16):
+            parts.append(await self._reader.readexactly(size))
+            await self._reader.readexactly(2)
+        await self._reader.readexactly(2)
+        return b"".join(parts)
+
+    async def ok(
+        self, method: str, path: str, value: Any = None, headers: Mapping[str, str] | None = None
+    ) -> Any:
+        """The value of the answer to a request that has to succeed."""
+        answer = await self.send(method, path, value, headers)
+        if answer.status >= 300:
+            raise RuntimeError(f"{method} {path}: {answer.status} {answer.body[:500]!r}")
+        return answer.json() if answer.body else None
+
+
+Work = Callable[[Lane, int], Awaitable[int]]  # a connection and its number; operations done
+
+
+async def drive(urls: list[str], lanes: int, seconds: float, meter: Meter, work: Work) -> Cost:
+    """Let `lanes` connections, spread over servers, do `work` again and again for a time."""
+    made = [Lane(urls[number % len(urls)]) for number in range(lanes)]
+    for lane in made:
+        await lane.__aenter__()
+    loop = asyncio.get_running_loop()
+    done = 0
+
+    async def keep_on(lane: Lane, number: int, until: float) -> None:
+        nonlocal done
+        while loop.time() < until:
+            made_now = await work(lane, number)
+            done += made_now  # after the wait: others have added meanwhile
+
+    meter.start()
+    until = loop.time() + seconds
+    await asyncio.gather(*(keep_on(lane, number, until) for number, lane in enumerate(made)))
+    cost = meter.stop(done)
+    for lane in made:
+        await lane.__aexit__()
+    return cost
