@@ -1,0 +1,125 @@
+"""Runs as jobs of Google Cloud Run, through version 1 of its API."""
+
+import asyncio
+from collections.abc import Mapping
+
+from forebay_worker.base import Assignment
+from forebay_worker.worker_types.cloud_run_job import CloudRunV1Configuration, job
+from forebay_worker.worker_types.google_cloud_run import (
+    ID,
+    CloudRunExecution,
+    CloudRunJob,
+    Ended,
+    begin,
+)
+from forebay_worker.worker_types.google_session import GoogleError, GoogleSession, Json, endpoint
+from forebay_worker.worker_types.google_worker import GoogleWorker
+
+READY_PAUSES = (0.2, 0.5, 1.0, 2.0)  # seconds; the last one is repeated
+
+
+class CloudRunWorker(GoogleWorker[CloudRunV1Configuration]):
+    """The worker type `cloud-run`. An id is the full name of an execution."""
+
+    worker_type = "cloud-run"
+    configuration = CloudRunV1Configuration
+
+    async def begin(
+        self,
+        session: GoogleSession,
+        configuration: CloudRunV1Configuration,
+        assignment: Assignment,
+    ) -> CloudRunExecution:
+        """Make the job and run it."""
+        body = job(configuration, assignment, session.project)
+        name = body["metadata"]["name"]
+        made = _Job(session, session.project, configuration.region, name, configuration.keep_job)
+        return await begin(made, body)
+
+    def find(
+        self,
+        session: GoogleSession,
+        configuration: CloudRunV1Configuration,
+        infrastructure_id: str,
+    ) -> CloudRunExecution | None:
+        """The execution of this name."""
+        if not (found := ID.fullmatch(infrastructure_id)):
+            return None
+        project, region, name, execution = found.groups()
+        return CloudRunExecution(
+            _Job(session, project, region, name, configuration.keep_job), execution
+        )
+
+
+class _Job(CloudRunJob):
+    async def create(self, body: Json) -> None:
+        await self.session.send("POST", self._url("jobs"), body=body)
+
+    async def marks(self) -> Mapping[str, str]:
+        return self.annotations(await self.session.send("GET", self._url("jobs", self.name)))
+
+    async def until_ready(self) -> None:
+        pauses = iter(READY_PAUSES)
+        while True:
+            found = await self.session.send("GET", self._url("jobs", self.name))
+            ready = _condition(found, "Ready")
+            if ready.get("status") == "True":
+                return
+            if ready.get("status") == "False":
+                raise GoogleError(400, str(ready.get("message") or ready.get("reason")))
+            await asyncio.sleep(next(pauses, READY_PAUSES[-1]))
+
+    async def run(self) -> str:
+        started = await self.session.send("POST", f"{self._url('jobs', self.name)}:run", body={})
+        return str(started["metadata"]["name"])
+
+    async def executions(self) -> list[str]:
+        query = {"labelSelector": f"run.googleapis.com/job={self.name}"}
+        found = await self.session.send("GET", self._url("executions"), query)
+        return [str(item["metadata"]["name"]) for item in found.get("items", ())]
+
+    async def delete(self) -> None:
+        await self.session.send("DELETE", self._url("jobs", self.name))
+
+    async def read(self, execution: str) -> Json:
+        return await self.session.send("GET", self._url("executions", execution))
+
+    async def cancel(self, execution: str) -> None:
+        await self.session.send("POST", f"{self._url('executions', execution)}:cancel", body={})
+
+    async def last_attempt(self, execution: str) -> Json:
+        query = {"labelSelector": f"run.googleapis.com/execution={execution}"}
+        found = await self.session.send("GET", self._url("tasks"), query)
+        for task in found.get("items", ()):
+            attempt: Json = task.get("status", {}).get("lastAttemptResult", {})
+            return attempt
+        return {}
+
+    def annotations(self, execution: Json) -> Mapping[str, str]:
+        found: Mapping[str, str] = execution["metadata"].get("annotations", {})
+        return found
+
+    def ended(self, execution: Json) -> Ended | None:
+        completed = _condition(execution, "Completed")
+        if completed.get("status") not in ("True", "False"):
+            return None
+        return Ended(
+            completed["status"] == "True",
+            str(completed.get("reason", "")),
+            str(completed.get("message", "")),
+        )
+
+    def timeout_seconds(self, execution: Json) -> str:
+        return str(execution["spec"]["template"]["spec"].get("timeoutSeconds"))
+
+    def _url(self, *path: str) -> str:
+        base = f"{endpoint('run', self.region)}/apis/run.googleapis.com/v1"
+        return "/".join((base, "namespaces", self.project, *path))
+
+
+def _condition(described: Json, type: str) -> Json:
+    for condition in described.get("status", {}).get("conditions", ()):
+        if condition.get("type") == type:
+            found: Json = condition
+            return found
+    return {}

@@ -1,0 +1,119 @@
+"""Runs as jobs of Google Cloud Run, through version 2 of its API."""
+
+from collections.abc import Mapping
+
+from forebay_worker.base import Assignment
+from forebay_worker.worker_types.cloud_run_v2_job import CloudRunV2Configuration, job
+from forebay_worker.worker_types.google_cloud_run import (
+    ID,
+    CloudRunExecution,
+    CloudRunJob,
+    Ended,
+    begin,
+)
+from forebay_worker.worker_types.google_request import job_name
+from forebay_worker.worker_types.google_session import GoogleError, GoogleSession, Json, endpoint
+from forebay_worker.worker_types.google_worker import GoogleWorker
+
+ENDS = {"CONDITION_SUCCEEDED": True, "CONDITION_FAILED": False}
+
+
+class CloudRunV2Worker(GoogleWorker[CloudRunV2Configuration]):
+    """The worker type `cloud-run-v2`. An id is the full name of an execution."""
+
+    worker_type = "cloud-run-v2"
+    configuration = CloudRunV2Configuration
+
+    async def begin(
+        self,
+        session: GoogleSession,
+        configuration: CloudRunV2Configuration,
+        assignment: Assignment,
+    ) -> CloudRunExecution:
+        """Make the job and run it."""
+        name = job_name(configuration, assignment)
+        made = _Job(session, session.project, configuration.region, name, configuration.keep_job)
+        return await begin(made, job(configuration, assignment))
+
+    def find(
+        self,
+        session: GoogleSession,
+        configuration: CloudRunV2Configuration,
+        infrastructure_id: str,
+    ) -> CloudRunExecution | None:
+        """The execution of this name."""
+        if not (found := ID.fullmatch(infrastructure_id)):
+            return None
+        project, region, name, execution = found.groups()
+        return CloudRunExecution(
+            _Job(session, project, region, name, configuration.keep_job), execution
+        )
+
+
+class _Job(CloudRunJob):
+    async def create(self, body: Json) -> None:
+        parent, _, _ = self.path.rpartition("/")
+        made = await self.session.send("POST", self._url(parent), {"jobId": self.name}, body)
+        await self._until_done(made)
+
+    async def marks(self) -> Mapping[str, str]:
+        return self.annotations(await self.session.send("GET", self._url(self.path)))
+
+    async def until_ready(self) -> None:
+        found = await self.session.send("GET", self._url(self.path))
+        condition = found.get("terminalCondition", {})
+        if condition.get("state") == "CONDITION_FAILED":
+            raise GoogleError(400, str(condition.get("message") or condition.get("reason")))
+
+    async def run(self) -> str:
+        started = await self.session.send("POST", f"{self._url(self.path)}:run", body={})
+        # The operation ends with the execution; what it is about is told at once.
+        if name := started.get("metadata", {}).get("name"):
+            return str(name).rpartition("/")[2]
+        found = await self.executions()
+        if not found:
+            raise GoogleError(503, "the job was run, but has no execution yet")
+        return found[0]
+
+    async def executions(self) -> list[str]:
+        found = await self.session.send("GET", self._url(f"{self.path}/executions"))
+        return [str(item["name"]).rpartition("/")[2] for item in found.get("executions", ())]
+
+    async def delete(self) -> None:
+        await self.session.send("DELETE", self._url(self.path))
+
+    async def read(self, execution: str) -> Json:
+        return await self.session.send("GET", self._url(f"{self.path}/executions/{execution}"))
+
+    async def cancel(self, execution: str) -> None:
+        url = self._url(f"{self.path}/executions/{execution}")
+        await self.session.send("POST", f"{url}:cancel", body={})
+
+    async def last_attempt(self, execution: str) -> Json:
+        url = self._url(f"{self.path}/executions/{execution}/tasks")
+        found = await self.session.send("GET", url)
+        for task in found.get("tasks", ()):
+            attempt: Json = task.get("lastAttemptResult", {})
+            return attempt
+        return {}
+
+    def annotations(self, execution: Json) -> Mapping[str, str]:
+        found: Mapping[str, str] = execution.get("annotations", {})
+        return found
+
+    def ended(self, execution: Json) -> Ended | None:
+        for condition in execution.get("conditions", ()):
+            state = condition.get("state")
+            if condition.get("type") == "Completed" and state in ENDS:
+                reason = condition.get("executionReason") or condition.get("reason") or ""
+                return Ended(ENDS[state], str(reason), str(condition.get("message", "")))
+        return None
+
+    def timeout_seconds(self, execution: Json) -> str:
+        return str(execution.get("template", {}).get("timeout", "")).removesuffix("s")
+
+    async def _until_done(self, operation: Json) -> None:
+        await self.session.finished(self._url(str(operation.get("name"))), operation)
+
+    def _url(self, path: str) -> str:
+        return f"{endpoint('run', self.region)}/v2/{path}"

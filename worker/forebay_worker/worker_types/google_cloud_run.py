@@ -1,0 +1,204 @@
+"""Jobs of Cloud Run and their executions, whichever version of the API tells of them."""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from forebay_worker.base import Outcome
+from forebay_worker.infrastructure import CLAIM_MARK, RUN_MARK, WORKER_MARK
+from forebay_worker.worker_types.cloud import patiently
+from forebay_worker.worker_types.google_execution import Execution
+from forebay_worker.worker_types.google_session import (
+    CONFLICT,
+    GoogleError,
+    GoogleSession,
+    Json,
+)
+
+ID = re.compile(
+    r"projects/([a-z0-9:.-]+)/locations/([a-z0-9-]+)/jobs/([a-z0-9-]+)/executions/([a-z0-9-]+)"
+)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What the condition `Completed` of an execution says once it is settled."""
+
+    is_good: bool
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class CloudRunJob(ABC):
+    """A job of a region, as one version of the API has it. Methods raise `GoogleError`."""
+
+    session: GoogleSession
+    project: str
+    region: str
+    name: str
+    is_kept: bool = False  # whether it stays when its execution has ended
+
+    @property
+    def path(self) -> str:
+        """Its name as a resource."""
+        return f"projects/{self.project}/locations/{self.region}/jobs/{self.name}"
+
+    @abstractmethod
+    async def create(self, body: Json) -> None:
+        """Make the job."""
+
+    @abstractmethod
+    async def marks(self) -> Mapping[str, str]:
+        """The annotations of the job."""
+
+    @abstractmethod
+    async def until_ready(self) -> None:
+        """Return when the job can be run."""
+
+    @abstractmethod
+    async def run(self) -> str:
+        """Start an execution; its name."""
+
+    @abstractmethod
+    async def executions(self) -> list[str]:
+        """Names of its executions."""
+
+    @abstractmethod
+    async def delete(self) -> None:
+        """Delete the job with its executions."""
+
+    @abstractmethod
+    async def read(self, execution: str) -> Json:
+        """One execution."""
+
+    @abstractmethod
+    async def cancel(self, execution: str) -> None:
+        """Have an execution end."""
+
+    @abstractmethod
+    async def last_attempt(self, execution: str) -> Json:
+        """How the container of an execution's first task ended; empty when nothing is known."""
+
+    # What an execution says.
+
+    @abstractmethod
+    def annotations(self, execution: Json) -> Mapping[str, str]:
+        """Its annotations."""
+
+    @abstractmethod
+    def ended(self, execution: Json) -> Ended | None:
+        """How it ended; none while it goes on."""
+
+    @abstractmethod
+    def timeout_seconds(self, execution: Json) -> str:
+        """The time that its task really has."""
+
+
+class CloudRunExecution(Execution):
+    """An execution of a job."""
+
+    def __init__(self, job: CloudRunJob, name: str) -> None:
+        self._job = job
+        self._name = name
+        self.id = f"{job.path}/executions/{name}"
+        self.log_filter = "\n".join(
+            (
+                'resource.type="cloud_run_job"',
+                f'resource.labels.job_name="{job.name}"',
+                f'resource.labels.location="{job.region}"',
+                f'labels."run.googleapis.com/execution_name"="{name}"',
+                '(log_id("run.googleapis.com/stdout") OR log_id("run.googleapis.com/stderr"))',
+            )
+        )
+
+    async def look(self) -> Outcome | None:
+        """How the execution ended, by its own condition."""
+        execution = await self._job.read(self._name)
+        ended = self._job.ended(execution)
+        if ended is None:
+            return None
+        if ended.is_good:
+            return Outcome(0, "the execution's task ended with exit code 0")
+        if ended.reason.lower() == "cancelled":
+            return Outcome(None, "the execution was cancelled")
+        told = ended.message.strip().rstrip(".") or ended.reason or "without a reason"
+        if "timeout" in told.lower() or "timed out" in told.lower():
+            seconds = self._job.timeout_seconds(execution)
+            return Outcome(
+                None, f"the execution's task ran longer than its timeout of {seconds} s"
+            )
+        attempt = await self._last_attempt()
+        if signal := attempt.get("termSignal"):
+            why = str(attempt.get("status", {}).get("message") or told).rstrip(".")
+            return Outcome(
+                128 + signal, f"the execution's task was ended by signal {signal}: {why}"
+            )
+        if code := attempt.get("exitCode"):
+            return Outcome(code, f"the execution's task ended with exit code {code}")
+        return Outcome(None, f"the execution failed: {told}")
+
+    async def marks(self) -> Mapping[str, str]:
+        """The annotations of the execution."""
+        return self._job.annotations(await self._job.read(self._name))
+
+    async def cancel(self) -> None:
+        """Cancel the execution."""
+        await self._job.cancel(self._name)
+
+    async def dispose(self) -> None:
+        """Delete the job, unless it is kept."""
+        if not self._job.is_kept:
+            await self._job.delete()
+
+    async def _last_attempt(self) -> Json:
+        try:
+            return await self._job.last_attempt(self._name)
+        except GoogleError as error:
+            if error.is_passing:
+                raise
+            return {}  # it explains only, and may be forbidden
+
+
+async def begin(job: CloudRunJob, body: Json) -> CloudRunExecution:
+    """Make the job and start its one execution, however many answers get lost.
+
+    Raises `GoogleError`; then no job is left.
+    """
+    tries = 0
+
+    async def create() -> None:
+        try:
+            await job.create(body)
+        except GoogleError as error:
+            # One of this name may come of an earlier try.
+            if error.status != CONFLICT or not _is_same(await job.marks(), body):
+                raise
+
+    async def run() -> str:
+        nonlocal tries
+        tries += 1
+        if tries > 1 and (found := await job.executions()):
+            return found[0]
+        return await job.run()
+
+    await patiently(create)
+    try:
+        await patiently(job.until_ready)
+        return CloudRunExecution(job, await patiently(run))
+    except GoogleError:
+        await _delete_quietly(job)
+        raise
+
+
+async def _delete_quietly(job: CloudRunJob) -> None:
+    try:
+        await job.delete()
+    except GoogleError:  # what has gone wrong before is what is told
+        return
+
+
+def _is_same(found: Mapping[str, str], body: Json) -> bool:
+    ours = body.get("annotations") or body["metadata"]["annotations"]
+    return all(found.get(key) == ours[key] for key in (RUN_MARK, WORKER_MARK, CLAIM_MARK))
