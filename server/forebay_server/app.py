@@ -4,21 +4,25 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any
 
 from fastapi import FastAPI
 
 from forebay import __version__
 from forebay_server.access.authentication import Authenticator
 from forebay_server.blocks.vault import Vault
+from forebay_server.db.broker import Topic
 from forebay_server.db.engine import Database
 from forebay_server.db.relay import Relay
 from forebay_server.dispatch.waiting import WaitingRoom
 from forebay_server.events.queries import STORED
 from forebay_server.events.recorder import Recorder
+from forebay_server.events.sources import EVENTS, Notice
 from forebay_server.events.streaming import Stream
 from forebay_server.flow_run_events.queries import STATES
 from forebay_server.flow_runs.offers import RecentOffers
 from forebay_server.gate import Gate
+from forebay_server.logs.queries import LINES, Lines
 from forebay_server.openapi import describe
 from forebay_server.protocol import install_error_handlers
 from forebay_server.routing import routes
@@ -33,6 +37,7 @@ from forebay_server.services.scheduler import SCHEDULER
 from forebay_server.settings import ServerSettings
 from forebay_server.work_pools.notices import WORK, WorkNotice
 
+RELAYED: dict[Topic[Any], type] = {WORK: WorkNotice, EVENTS: Notice, LINES: Lines}
 SERVICES: tuple[Service, ...] = (EXPIRY, FOREMAN, LATE_RUNS, LEASES, RESCUER, SCHEDULER)
 
 
@@ -41,7 +46,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     database = Database(settings.effective_database_url, synchronous=settings.sqlite_synchronous)
     recorder = Recorder(database)
     waiting_room = WaitingRoom(database.broker)
-    relay = Relay(database, WORK, WorkNotice, waiting_room.look_again)
+    relay = Relay(database, RELAYED, waiting_room.look_again)
     kept = retention(days=settings.events_kept_days, most=settings.events_kept_most)
 
     @asynccontextmanager

@@ -99,9 +99,10 @@ async def _receive(socket: WebSocket) -> str | bytes | None:
 async def send_all(
     socket: WebSocket, messages: AsyncIterator[str], subscription: Subscription[Any]
 ) -> None:
-    """Send `messages` until the client leaves; drop it when it reads too slowly.
+    """Send `messages` until the client leaves; drop it when its subscription is lost.
 
-    What it sends itself means nothing and is not kept.
+    Stock clients then come again and have replayed what they missed. What a client sends itself
+    means nothing and is not kept.
     """
     sending = asyncio.create_task(_send(socket, messages))
     leaving = asyncio.create_task(_until_left(socket))
@@ -114,7 +115,7 @@ async def send_all(
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
     if subscription.lost.is_set():
-        await close(socket, TRY_AGAIN_LATER, "reads too slowly")
+        await close(socket, TRY_AGAIN_LATER, subscription.reason)
         return
     failure = None if sending.cancelled() else sending.exception()
     if failure is not None and not isinstance(failure, WebSocketDisconnect | Lost):

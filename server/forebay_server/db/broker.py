@@ -16,8 +16,11 @@ CAPACITY = 5_000  # notices that may wait for one subscriber when more come
 MAX_TAKEN = 200  # of them at once
 
 
+SLOW = "reads too slowly"
+
+
 class Lost(Exception):
-    """The subscriber took too slowly, so that notices were dropped."""
+    """Notices were dropped; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +33,16 @@ class Topic(Generic[T]):
 class Subscription(Generic[T]):
     """Notices that wait for one subscriber, in order of their commits."""
 
-    def __init__(self, wants: Callable[[T], bool], capacity: int) -> None:
+    def __init__(
+        self, wants: Callable[[T], bool], capacity: int, *, is_spared: bool = False
+    ) -> None:
         self._wants = wants
         self._capacity = capacity
+        self.is_spared = is_spared
         self._waiting: deque[T] = deque()
         self._changed = asyncio.Event()
         self.lost = asyncio.Event()  # set once and for all
+        self.reason = ""  # why it is lost
 
     def offer(self, notices: Sequence[T]) -> None:
         """Keep those that are wanted; when too many wait already, drop all and be `lost`.
@@ -46,17 +53,23 @@ class Subscription(Generic[T]):
         if not wanted or self.lost.is_set():
             return
         if len(self._waiting) >= self._capacity:
-            self._waiting.clear()
-            self.lost.set()
-        else:
-            self._waiting.extend(wanted)
+            self.lose(SLOW)
+            return
+        self._waiting.extend(wanted)
+        self._changed.set()
+
+    def lose(self, reason: str) -> None:
+        """Drop what waits and whatever comes."""
+        self._waiting.clear()
+        self.reason = self.reason or reason
+        self.lost.set()
         self._changed.set()
 
     async def take(self) -> list[T]:
         """The notices that wait, at least one, at most `MAX_TAKEN`. Raises `Lost`."""
         await self._changed.wait()
         if self.lost.is_set():
-            raise Lost
+            raise Lost(self.reason)
         taken = [self._waiting.popleft() for _ in range(min(MAX_TAKEN, len(self._waiting)))]
         if not self._waiting:
             self._changed.clear()
@@ -74,12 +87,26 @@ class Broker:
         for subscription in self._subscriptions.get(topic, ()):
             subscription.offer(notices)
 
+    def drop(self, topic: Topic[Any], reason: str) -> None:
+        """Have all who follow `topic` be `lost`, but those that are spared."""
+        for subscription in self._subscriptions.get(topic, ()):
+            if not subscription.is_spared:
+                subscription.lose(reason)
+
     @contextmanager
     def subscribe(
-        self, topic: Topic[T], wants: Callable[[T], bool], capacity: int = CAPACITY
+        self,
+        topic: Topic[T],
+        wants: Callable[[T], bool],
+        capacity: int = CAPACITY,
+        *,
+        is_spared: bool = False,
     ) -> Iterator[Subscription[T]]:
-        """A subscription to what is published on `topic` from now until the end of the block."""
-        subscription: Subscription[T] = Subscription(wants, capacity)
+        """A subscription to what is published on `topic` from now until the end of the block.
+
+        One that `is_spared` does not care what other processes publish, and is never dropped.
+        """
+        subscription: Subscription[T] = Subscription(wants, capacity, is_spared=is_spared)
         subscriptions = self._subscriptions.setdefault(topic, [])
         subscriptions.append(subscription)
         try:

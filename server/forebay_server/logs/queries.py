@@ -14,7 +14,7 @@ from forebay_server.db.engine import Transaction
 from forebay_server.logs.filters import LogFilter, LogSort
 from forebay_server.logs.tables import logs
 
-LINES_IN_NOTICE = 200
+LINES_IN_NOTICE = 80  # each with an id and a run: a notice goes to other processes in 8,000 bytes
 
 
 @dataclass(frozen=True)
