@@ -67,3 +67,14 @@ def test_pool_that_is_not_there_is_named(run: Run) -> None:
 
     assert ended.returncode == 3
     assert "forebay work-pool ls" in ended.stderr
+
+
+def test_worker_that_is_asked_to_drain_is_shown_so(run: Run, worker: str, pool: str) -> None:
+    asked = as_json(run("worker", "drain", worker, "-o", "json"))
+
+    assert asked["is_draining"]
+    assert "DRAINING" in run("worker", "ls", "-p", pool).stdout
+    assert (
+        "ends when those that it has have ended" in run("worker", "drain", "--name", worker).stdout
+    )
+    assert run("worker", "drain", "nobody").returncode == 3

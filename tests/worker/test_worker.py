@@ -125,6 +125,24 @@ def test_second_signal_skips_the_grace(site: Site, tmp_path: Path) -> None:
     assert_stopped(site, run_id)
 
 
+def test_worker_that_is_asked_to_drain_takes_no_more_and_ends_after_its_runs(
+    site: Site, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    run_id = site.run(site.deploy("wait_for"), parameters={"gate": str(gate)})
+    worker = site.worker("--name", "one", "--grace", "0.1")
+    worker.until("| waiting")
+
+    site.client.send(work_pools.drain_worker(site.name, "one"))
+    worker.until("stopping; waiting for 1 run")
+    later = site.run(site.deploy("greet"))
+    gate.touch()
+
+    assert worker.end() == 0
+    assert site.read(run_id).state_type is StateType.COMPLETED
+    assert site.read(later).state_type is StateType.SCHEDULED
+
+
 def assert_stopped(site: Site, run_id: object) -> None:
     run = site.read(run_id)  # type: ignore[arg-type]
     assert run.state_type is StateType.CRASHED

@@ -70,6 +70,7 @@ class Worker:
         self._ended_at: dict[UUID, float] = {}  # runs over for the server, still in hand
         self._wake = asyncio.Event()
         self._trouble: set[str] = set()  # what does not work now, and has been told
+        self._has_grace = asyncio.Event()  # set when somebody stops the worker
         self._hurry = asyncio.Event()
         self._alive = asyncio.Event()  # set when the first heartbeat has arrived
         self._renewed_at = float("-inf")
@@ -92,8 +93,13 @@ class Worker:
 
     def stop(self) -> None:
         """Start nothing more and wait for what runs; called again, wait no longer."""
-        if self._at.stopping.is_set():
+        if self._has_grace.is_set():
             self._hurry.set()
+        self._has_grace.set()
+        self.drain()
+
+    def drain(self) -> None:
+        """Start nothing more and end when all runs have, however long they take."""
         self._at.stopping.set()
         self._wake.set()
 
@@ -260,9 +266,15 @@ class Worker:
     async def _renew(self) -> None:
         at = self._at
         call = work_pools.heartbeat(
-            at.pool_name, at.worker_name, HEARTBEAT_SECONDS, flow_run_ids=list(self._runs)
+            at.pool_name,
+            at.worker_name,
+            HEARTBEAT_SECONDS,
+            flow_run_ids=list(self._runs),
+            is_new=not self._alive.is_set(),
         )
-        await at.client.send(call)
+        if await at.client.send(call) and not at.stopping.is_set():
+            logger.info("asked to take no more runs")
+            self.drain()
 
     async def _look_after_runs(self) -> None:
         """End the runs that somebody cancels, and those that the server has given up."""
@@ -288,8 +300,11 @@ class Worker:
         """Wait for the runs in hand, then end them; nothing is left without a holder."""
         if self._runs:
             logger.info("stopping; waiting for %d runs", len(self._runs))
-        hurry = asyncio.create_task(self._hurry.wait())
         done = asyncio.create_task(self._all_done())
+        asked = asyncio.create_task(self._has_grace.wait())
+        await asyncio.wait({asked, done}, return_when=asyncio.FIRST_COMPLETED)
+        asked.cancel()
+        hurry = asyncio.create_task(self._hurry.wait())
         await asyncio.wait(
             {hurry, done},
             timeout=self._options.grace_seconds,

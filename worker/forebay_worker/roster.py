@@ -1,5 +1,6 @@
 """`forebay worker`: the workers that the server knows. Knows nothing of running one."""
 
+import shlex
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,7 +16,7 @@ from forebay.cli.output import (
     since,
 )
 from forebay.cli.session import confirm, connect, every
-from forebay.errors import NotFound
+from forebay.errors import Conflict, NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,7 +55,7 @@ def ls(
         print_json([_with_pool(name, worker) for name, worker in found])
         return
     rows = [
-        [worker.name, name, worker.status, since(worker.last_heartbeat_time), worker.id]
+        [worker.name, name, _status(worker), since(worker.last_heartbeat_time), worker.id]
         for name, worker in found
     ]
     nothing = "No workers. Start one: forebay worker start --pool POOL"
@@ -74,12 +75,35 @@ def inspect(name: WorkerName, pool: Pool = None, output: OutputOption = Output.T
             ("Name", worker.name),
             ("Id", worker.id),
             ("Pool", pool_name),
-            ("Status", worker.status),
+            ("Status", _status(worker)),
             ("Last heartbeat", worker.last_heartbeat_time),
             ("Seconds between heartbeats", worker.heartbeat_interval_seconds),
             ("First seen", worker.created),
         ]
     )
+
+
+@app.command()
+def drain(name: WorkerName, pool: Pool = None, output: OutputOption = Output.TEXT) -> None:
+    """Have a worker take no more runs and end once those that it has have ended.
+
+    It learns this from its next heartbeat, which Forebay's workers send every 5 seconds. Prefect's
+    own workers do not ask; stop those with SIGTERM.
+    """
+    from forebay.calls import work_pools
+
+    with connect() as client:
+        pool_name, _ = _read(client, name, pool)
+        with advice(Conflict, f"`forebay worker delete {shlex.quote(name)}` forgets it."):
+            client.send(work_pools.drain_worker(pool_name, name))
+        _, worker = _read(client, name, pool_name)
+    say(
+        f"The worker {name!r} of {pool_name!r} takes no more runs from its next heartbeat on, "
+        "and ends when those that it has have ended.",
+        output,
+    )
+    if output is Output.JSON:
+        print_json(_with_pool(pool_name, worker))
 
 
 @app.command()
@@ -99,8 +123,8 @@ def delete(
         pool_name, worker = _read(client, name, pool)
         if worker.status == "ONLINE" and not force:
             raise Refused(
-                f"The worker {name!r} of {pool_name!r} is online. Stop it first, with SIGTERM: "
-                "it finishes its runs. --force forgets one whose machine is gone."
+                f"The worker {name!r} of {pool_name!r} is online. Stop it first: `forebay worker "
+                f"drain {shlex.quote(name)}`, or SIGTERM. --force forgets one whose machine is gone."
             )
         confirm(f"Forget the worker {name!r} of {pool_name!r}?", yes)
         client.send(work_pools.delete_worker(pool_name, name))
@@ -128,6 +152,10 @@ def _read(client: "Client", name: str, pool: str | None) -> "tuple[str, Worker]"
         places = ", ".join(repr(place) for place, _ in found)
         raise typer.BadParameter(f"several pools have a worker {name!r}: {places}; give --pool.")
     return found[0]
+
+
+def _status(worker: "Worker") -> str:
+    return "DRAINING" if worker.is_draining else worker.status
 
 
 def _with_pool(pool: str, worker: "Worker") -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Work pools and their workers. Source: Prefect 3.8.4 `/work_pools`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -8,7 +9,7 @@ from uuid import UUID
 from forebay.calls import Call, call, segment
 from forebay.wire.base import format_time
 from forebay.wire.slots import WorkPoolSlots
-from forebay.wire.work_pools import Worker, WorkPool, WorkPoolCreate, WorkPoolUpdate
+from forebay.wire.work_pools import DRAIN_HEADER, Worker, WorkPool, WorkPoolCreate, WorkPoolUpdate
 
 if TYPE_CHECKING:
     from forebay.wire.flow_runs import ScheduledFlowRun
@@ -74,8 +75,12 @@ def heartbeat(
     interval_seconds: int,
     *,
     flow_run_ids: Sequence[UUID] | None = None,
-) -> Call[None]:
+    is_new: bool = False,
+) -> Call[bool]:
     """Say that `worker` is alive; its leases are renewed in the same call.
+
+    The answer: whether the worker is to take no more runs. `is_new` takes back what was asked of
+    an earlier process of this name.
 
     With `flow_run_ids` only those of these runs: a claim that its worker does not know of, because
     an answer was lost or the worker is another process now, must run out.
@@ -83,8 +88,17 @@ def heartbeat(
     body: dict[str, Any] = {"name": worker, "heartbeat_interval_seconds": interval_seconds}
     if flow_run_ids is not None:
         body["flow_run_ids"] = [str(id) for id in flow_run_ids]
+    if is_new:
+        body["is_new"] = True
     path = f"/work_pools/{segment(name)}/workers/heartbeat"
-    return call("POST", path, None, body, is_repeatable=True)
+    sent = call("POST", path, None, body, is_repeatable=True)
+    return replace(sent, parse_headers=_is_asked_to_drain)
+
+
+def drain_worker(pool: str, name: str) -> Call[None]:
+    """Ask a worker to take no more runs and to end after those that it has. Forebay extension."""
+    path = f"/work_pools/{segment(pool)}/workers/{segment(name)}/drain"
+    return call("POST", path, is_repeatable=True)
 
 
 def workers(name: str) -> Call[list[Worker]]:
@@ -105,3 +119,7 @@ def slots(
     path = f"/work_pools/{segment(name)}/concurrency_status"
     body = {"page": page, "limit": limit, "flow_run_limit": runs_of_each}
     return call("POST", path, WorkPoolSlots, body, is_repeatable=True)
+
+
+def _is_asked_to_drain(answer: None, headers: Mapping[str, str]) -> bool:
+    return DRAIN_HEADER.lower() in headers

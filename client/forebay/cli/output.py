@@ -24,6 +24,7 @@ STYLES = {
     "SCHEDULED": "yellow",
     "NOT_READY": "yellow",
     "PAUSED": "yellow",
+    "DRAINING": "yellow",
     "CANCELLING": "magenta",
     "CANCELLED": "magenta",
     "OFFLINE": "red",

@@ -22,6 +22,7 @@ DEFAULT_QUEUE = "default"  # the queue that is made with its pool
 AGENT_TYPE = "prefect-agent"  # pools of this type have no workers, hence no status
 AGENT_POOL = "default-agent-pool"  # holds the queues that are made without naming a pool
 
+DRAIN_HEADER = "X-Forebay-Drain"  # in the answer to a heartbeat: take no more runs
 MAX_RESCUES = 1000  # of one run; whoever loses more workers has another problem
 DEFAULT_MAX_RESCUES = 3
 Rescues = Annotated[int, Field(ge=0, le=MAX_RESCUES), NoBoolean]
@@ -128,6 +129,11 @@ class WorkerHeartbeat(Wire):
 
     name: Name
     heartbeat_interval_seconds: int | None = None
+    is_new: bool = Field(
+        default=False,
+        description="Whether this is the first sign of a process: what was asked of an earlier "
+        "one under the same name is not asked of it (Forebay extension).",
+    )
     flow_run_ids: list[UUID] | None = Field(
         default=None,
         max_length=10_000,
@@ -152,3 +158,8 @@ class Worker(Object):
     last_heartbeat_time: Timestamp | None = None
     heartbeat_interval_seconds: int | None = None
     status: WorkerStatus = WorkerStatus.OFFLINE
+    is_draining: bool = Field(
+        default=False,
+        description="Whether it was asked to take no more runs and to end after those that it "
+        "has (Forebay extension).",
+    )

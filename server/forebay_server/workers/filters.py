@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from forebay.wire.work_pools import WorkerStatus
 from forebay_server.db.criteria import Condition, Criteria, Filter, TimeCriteria
-from forebay_server.workers.tables import workers
+from forebay_server.workers.tables import DRAINING, workers
 
 
 class WorkerStatusCriteria(Criteria):
@@ -16,9 +16,9 @@ class WorkerStatusCriteria(Criteria):
     def conditions(self) -> Iterator[Condition]:
         """What a worker's status must fulfil."""
         if self.any_ is not None:
-            yield workers.c.status.in_(self.any_)
+            yield workers.c.status.in_(_stored(self.any_))
         if self.not_any_ is not None:
-            yield workers.c.status.not_in(self.not_any_)
+            yield workers.c.status.not_in(_stored(self.not_any_))
 
 
 class WorkerFilter(Filter):
@@ -36,3 +36,8 @@ class WorkerFilter(Filter):
             yield from self.last_heartbeat_time.conditions(workers.c.last_heartbeat_time)
         if self.status is not None:
             yield from self.status.conditions()
+
+
+def _stored(statuses: list[WorkerStatus]) -> list[str]:
+    """What the table says for these statuses."""
+    return [*statuses, *([DRAINING] if WorkerStatus.ONLINE in statuses else [])]

@@ -1,25 +1,34 @@
 """Every statement about workers."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, delete, func, literal, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    and_,
+    case,
+    delete,
+    func,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
-from forebay.wire.work_pools import WorkerHeartbeat, WorkerStatus, WorkPoolStatus
+from forebay.wire.work_pools import Worker, WorkerHeartbeat, WorkerStatus, WorkPoolStatus
 from forebay_server.claims.rules import lease_seconds
 from forebay_server.db.columns import UtcDateTime, new_id
 from forebay_server.db.engine import Transaction
-from forebay_server.errors import NotFound
+from forebay_server.errors import Conflict, NotFound
 from forebay_server.work_pools import queries as pools
 from forebay_server.work_pools.tables import work_pools
 from forebay_server.workers.filters import WorkerFilter
-from forebay_server.workers.tables import workers
+from forebay_server.workers.tables import DRAINING, workers
 
-Found = Row[tuple[object, ...]]
+IN_SERVICE = (WorkerStatus.ONLINE.value, DRAINING)  # whose heartbeats arrive
 DEFAULT_INTERVAL_SECONDS = 30  # of heartbeats, for a worker that announces none
 MISSED_HEARTBEATS = 3  # after which a worker is taken for dead
 
@@ -31,6 +40,7 @@ class LiveWorker:
     work_pool_id: UUID
     name: str
     lease_seconds: float
+    is_draining: bool  # asked to take no more runs
 
 
 async def record_heartbeat(
@@ -39,7 +49,8 @@ async def record_heartbeat(
     """Make the worker known or its last heartbeat now; a pool that was NOT_READY becomes READY.
 
     One statement, and a second one only when the pool's status changes. Without an interval the
-    one announced before stays. Raises `NotFound` without the pool.
+    one announced before stays; a worker that drains does so until it is a new process. Raises
+    `NotFound` without the pool.
     """
     dialect = sqlite if db.dialect == "sqlite" else postgresql
     at = await db.now()
@@ -58,6 +69,7 @@ async def record_heartbeat(
     statement = dialect.insert(workers).from_select(list(values), pool)
     sent = statement.excluded
     pool_status = select(work_pools.c.status).where(work_pools.c.name == pool_name)
+    stays_draining = and_(workers.c.status == DRAINING, literal(not heartbeat.is_new))
     upsert = statement.on_conflict_do_update(
         index_elements=["work_pool_id", "name"],
         set_={
@@ -66,11 +78,12 @@ async def record_heartbeat(
             "heartbeat_interval_seconds": func.coalesce(
                 sent.heartbeat_interval_seconds, workers.c.heartbeat_interval_seconds
             ),
-            "status": sent.status,
+            "status": case((stays_draining, workers.c.status), else_=sent.status),
         },
     ).returning(
         workers.c.work_pool_id,
         workers.c.heartbeat_interval_seconds,
+        workers.c.status,
         pool_status.scalar_subquery().label("pool_status"),
     )
     found = await db.row(upsert)
@@ -79,12 +92,23 @@ async def record_heartbeat(
     if found.pool_status == WorkPoolStatus.NOT_READY:
         await pools.mark_ready(db, found.work_pool_id)
     lease = lease_seconds(found.heartbeat_interval_seconds)
-    return LiveWorker(found.work_pool_id, heartbeat.name, lease)
+    return LiveWorker(found.work_pool_id, heartbeat.name, lease, found.status == DRAINING)
+
+
+async def drain(db: Transaction, pool_name: str, name: str) -> None:
+    """Mark a worker, which learns it from its next heartbeat. Raises `NotFound` and `Conflict`."""
+    is_it = _named(pool_name, name)
+    mark = update(workers).where(is_it, workers.c.status.in_(IN_SERVICE)).values(status=DRAINING)
+    if (await db.execute(mark)).rowcount:
+        return
+    if await db.row(select(workers.c.id).where(is_it)) is None:
+        raise _not_found(pool_name, name)
+    raise Conflict(f'Worker "{name}" is offline: it takes no runs.')
 
 
 async def filter(
     db: Transaction, pool_name: str, criteria: WorkerFilter, limit: int, offset: int
-) -> Sequence[Found]:
+) -> list[Worker]:
     """Workers of a pool, the latest heartbeat first. Raises `NotFound` without the pool."""
     statement = (
         select(workers)
@@ -95,15 +119,13 @@ async def filter(
     found = await db.rows(statement.limit(limit).offset(offset))
     if not found:
         await pools.read(db, pool_name)  # a pool without such workers, or no pool
-    return found
+    return [_to_wire(row) for row in found]
 
 
 async def delete_by_name(db: Transaction, pool_name: str, name: str) -> None:
     """Forget a worker; it comes back with its next heartbeat. Raises `NotFound`."""
-    pool_id = select(work_pools.c.id).where(work_pools.c.name == pool_name).scalar_subquery()
-    statement = delete(workers).where(workers.c.work_pool_id == pool_id, workers.c.name == name)
-    if not (await db.execute(statement)).rowcount:
-        raise NotFound(f'Worker "{name}" not found in work pool "{pool_name}".')
+    if not (await db.execute(delete(workers).where(_named(pool_name, name)))).rowcount:
+        raise _not_found(pool_name, name)
 
 
 async def mark_silent(db: Transaction, at: datetime) -> int:
@@ -113,10 +135,26 @@ async def mark_silent(db: Transaction, at: datetime) -> int:
     is_silent = _seconds_since(db, workers.c.last_heartbeat_time, at) > allowed
     statement = (
         update(workers)
-        .where(workers.c.status == WorkerStatus.ONLINE, is_silent)
+        .where(workers.c.status.in_(IN_SERVICE), is_silent)
         .values(status=WorkerStatus.OFFLINE, updated=at)
     )
     return (await db.execute(statement)).rowcount
+
+
+def _named(pool_name: str, name: str) -> ColumnElement[bool]:
+    pool_id = select(work_pools.c.id).where(work_pools.c.name == pool_name).scalar_subquery()
+    return and_(workers.c.work_pool_id == pool_id, workers.c.name == name)
+
+
+def _not_found(pool_name: str, name: str) -> NotFound:
+    return NotFound(f'Worker "{name}" not found in work pool "{pool_name}".')
+
+
+def _to_wire(row: Row[Any]) -> Worker:
+    if row.status != DRAINING:
+        return Worker.model_validate(row)
+    told = {**row._mapping, "status": WorkerStatus.ONLINE, "is_draining": True}
+    return Worker.model_validate(told)
 
 
 def _seconds_since(db: Transaction, then: ColumnElement[Any], at: datetime) -> ColumnElement[Any]:

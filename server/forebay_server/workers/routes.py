@@ -1,9 +1,9 @@
 """HTTP of workers: parse, call, return."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
-from forebay.wire.work_pools import Worker, WorkerHeartbeat
+from forebay.wire.work_pools import DRAIN_HEADER, Worker, WorkerHeartbeat
 from forebay_server.claims import queries as claims
 from forebay_server.protocol import PathName, Read, Route, Write, page_limit, page_offset
 from forebay_server.workers import queries
@@ -21,12 +21,29 @@ class WorkerQuery(BaseModel):
 
 
 @router.post("/heartbeat", status_code=204)
-async def record_heartbeat(pool: PathName, body: WorkerHeartbeat, db: Write) -> None:
-    """Tell that a worker is alive: it is known from now on, and keeps the runs that it holds."""
+async def record_heartbeat(
+    pool: PathName, body: WorkerHeartbeat, db: Write, answer: Response
+) -> None:
+    """Tell that a worker is alive: it is known from now on, and keeps the runs that it holds.
+
+    The answer's header `X-Forebay-Drain` asks the worker to take no more runs.
+    """
     worker = await queries.record_heartbeat(db, pool, body)
     await claims.renew(
         db, worker.work_pool_id, worker.name, worker.lease_seconds, body.flow_run_ids
     )
+    if worker.is_draining:
+        answer.headers[DRAIN_HEADER] = "true"
+
+
+@router.post("/{name}/drain", status_code=204)
+async def drain_worker(pool: PathName, name: PathName, db: Write) -> None:
+    """Ask a worker to take no more runs and to end once those that it has have ended.
+
+    It learns this from its next heartbeat. Prefect's workers do not ask: they go on until they
+    are stopped.
+    """
+    await queries.drain(db, pool, name)
 
 
 @router.post("/filter")
@@ -37,8 +54,7 @@ async def filter_workers(
     query = body or WorkerQuery()
     criteria = query.workers or WorkerFilter()
     limit, offset = page_limit(query.limit), page_offset(query.offset)
-    rows = await queries.filter(db, pool, criteria, limit, offset)
-    return [Worker.model_validate(row) for row in rows]
+    return await queries.filter(db, pool, criteria, limit, offset)
 
 
 @router.delete("/{name}", status_code=204)

@@ -8,6 +8,9 @@ from sqlmodel import Field
 
 from forebay_server.db.columns import Row, UtcDateTime, table
 
+# A status of the table alone: whoever knows two statuses is told ONLINE, with `is_draining`.
+DRAINING = "DRAINING"
+
 
 class WorkerRow(Row, table=True):
     """A worker of a pool; two processes with one name are one worker."""

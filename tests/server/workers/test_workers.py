@@ -289,3 +289,55 @@ async def test_deployment_is_not_ready_a_minute_after_its_last_poll(
 
     async with database.read() as db:
         assert await db.scalar(select(deployments.c.status)) == status
+
+
+async def test_worker_that_is_asked_to_drain_learns_it_from_its_heartbeats(
+    api: httpx.AsyncClient,
+) -> None:
+    await a_pool(api, "p")
+    await beat(api, name="w", heartbeat_interval_seconds=30)
+    await beat(api, name="v", heartbeat_interval_seconds=30)
+
+    asked = await api.post("/work_pools/p/workers/w/drain")
+
+    heard = {
+        name: (await api.post("/work_pools/p/workers/heartbeat", json={"name": name})).headers
+        for name in ("w", "v")
+    }
+    assert asked.status_code == 204
+    assert "x-forebay-drain" in heard["w"]
+    assert "x-forebay-drain" not in heard["v"]
+    online = await listed(api, status={"any_": ["ONLINE"]})
+    assert {(w["name"], w["status"], w["is_draining"]) for w in online} == {
+        ("w", "ONLINE", True),
+        ("v", "ONLINE", False),
+    }
+
+
+async def test_new_process_under_a_drained_name_takes_runs(api: httpx.AsyncClient) -> None:
+    await a_pool(api, "p")
+    await beat(api, name="w")
+    await api.post("/work_pools/p/workers/w/drain")
+
+    await beat(api, name="w", is_new=True)
+
+    (worker,) = await listed(api)
+    assert not worker["is_draining"]
+
+
+async def test_worker_that_falls_silent_while_it_drains_is_offline_and_cannot_be_drained(
+    api: httpx.AsyncClient, database: Database
+) -> None:
+    await a_pool(api, "p")
+    await beat(api, name="w", heartbeat_interval_seconds=1)
+    await api.post("/work_pools/p/workers/w/drain")
+    await age(database, workers, "last_heartbeat_time", 60)
+
+    async with database.write() as db:
+        await queries.mark_silent(db, await db.now())
+    again = await api.post("/work_pools/p/workers/w/drain")
+    unknown = await api.post("/work_pools/p/workers/x/drain")
+
+    (worker,) = await listed(api)
+    assert (worker["status"], worker["is_draining"]) == ("OFFLINE", False)
+    assert (again.status_code, unknown.status_code) == (409, 404)
