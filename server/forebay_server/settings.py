@@ -1,6 +1,7 @@
 """Settings of the server process, from `FOREBAY_…` and, for the same things, `PREFECT_…`."""
 
 import socket
+from enum import StrEnum
 from pathlib import Path
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
@@ -9,6 +10,14 @@ from sqlalchemy.engine import make_url
 
 from forebay.settings import home
 from forebay_server.blocks.keys import parse_key
+
+
+class Strictness(StrEnum):
+    """Whose mistakes are refused that Prefect's server lets pass."""
+
+    FOREBAY = "forebay"  # those of Forebay's own clients
+    ALL = "all"
+    NONE = "none"
 
 
 class ServerSettings(BaseSettings):
@@ -58,6 +67,13 @@ class ServerSettings(BaseSettings):
     )
     events_kept_most: int = Field(
         default=1_000_000, ge=0, le=2**31 - 1, description="How many of them are kept at most."
+    )
+
+    unknown_job_variables: Strictness = Field(
+        default=Strictness.FOREBAY,
+        description="Whose job variables are refused when the pool's template does not declare "
+        "them: `forebay` (its own clients'; Prefect's are let pass, as Prefect does), `all` or "
+        "`none`.",
     )
 
     @field_validator("secret_key")

@@ -76,10 +76,11 @@ def client(shared_server: Any) -> Iterator[Client]:
 
 @pytest.fixture
 def pool(client: Client) -> str:
-    """A pool of its own, whose template has the variable `image`."""
+    """A pool of its own, whose template has the variables `image` and `env`."""
+    variables = {"image": {"type": "string"}, "env": {"type": "object"}}
     template = {
-        "job_configuration": {"image": "{{ image }}"},
-        "variables": {"type": "object", "properties": {"image": {"type": "string"}}},
+        "job_configuration": {"image": "{{ image }}", "env": "{{ env }}"},
+        "variables": {"type": "object", "properties": variables},
     }
     body = WorkPoolCreate(name=f"pool {uuid.uuid4()}", type="process", base_job_template=template)
     return client.send(work_pools.create(body)).name

@@ -16,6 +16,7 @@ from forebay_server.deployments.tables import DeploymentRow
 from forebay_server.errors import BadRequest, Conflict, Invalid
 from forebay_server.variables.hydration import BadReference, hydrate
 from forebay_server.work_pools import queries as pools
+from forebay_server.work_pools.job_variables import check_known
 from forebay_server.work_queues import queries as queues
 
 # Not columns, or not the caller's to set by name.
@@ -31,11 +32,14 @@ NOT_COLUMNS = {
 KEPT_ON_NULL = ("parameters", "enforce_parameter_schema", "pull_steps", "job_variables")
 
 
-async def upsert(db: Transaction, body: DeploymentCreate) -> tuple[Row[Any], bool]:
+async def upsert(
+    db: Transaction, body: DeploymentCreate, *, refuses_unknown: bool = False
+) -> tuple[Row[Any], bool]:
     """Create a deployment, or change the flow's deployment of that name; and whether it is new.
 
     Its schedules become the given ones, and their next runs are made. Raises `NotFound` without
-    the pool, `Invalid` for values that no run could use.
+    the pool, `Invalid` for values that no run could use; with `refuses_unknown` also for job
+    variables that its template does not declare.
     """
     await check_schedules(db, body.schedules)
     rules.check_parameter_schema(body.parameter_openapi_schema)
@@ -45,6 +49,8 @@ async def upsert(db: Transaction, body: DeploymentCreate) -> tuple[Row[Any], boo
     queue = await _find_queue(db, body, AGENT_POOL)
     existing = await queries.find_in_flow(db, body.flow_id, body.name)
     template = await _template(db, body, existing)
+    if refuses_unknown:
+        check_known(template, body.job_variables)
     if problem := rules.job_variable_problem(template, body.job_variables):
         raise Invalid(f"{rules.CREATING}: Validation failed. Failure reason: {problem}")
     if existing is None:
@@ -64,11 +70,14 @@ async def upsert(db: Transaction, body: DeploymentCreate) -> tuple[Row[Any], boo
     return await queries.read(db, row.id), is_new
 
 
-async def update(db: Transaction, id: UUID, body: DeploymentUpdate) -> None:
+async def update(
+    db: Transaction, id: UUID, body: DeploymentUpdate, *, refuses_unknown: bool = False
+) -> None:
     """Change the fields that are set on `body` and make the coming runs anew.
 
     Raises `NotFound`; `Conflict` for job variables that the pool's template does not allow, as
-    Prefect 3.8.4 does when the pool is named; here they are always looked at.
+    Prefect 3.8.4 does when the pool is named; here they are always looked at. With
+    `refuses_unknown`, `Invalid` for those that it does not declare.
     """
     await queries.lock(db, id)
     existing = await queries.read(db, id)
@@ -81,6 +90,8 @@ async def update(db: Transaction, id: UUID, body: DeploymentUpdate) -> None:
         await _check_parameters(db, body.parameters, schema)
     queue = await _find_queue(db, body, existing.work_pool_name or AGENT_POOL)
     template = await _template(db, body, existing)
+    if refuses_unknown:
+        check_known(template, body.job_variables)
     if problem := rules.job_variable_problem(template, body.job_variables or {}):
         raise Conflict(f"{rules.CREATING}: Validation failed. Failure reason: {problem}")
     await queries.change(db, id, _changes(body, existing, queue))

@@ -13,17 +13,22 @@ from forebay_server.flow_runs import queries as runs
 from forebay_server.flow_runs.bookkeeping import stored_policy
 from forebay_server.flow_runs.tables import FlowRunRow
 from forebay_server.variables.hydration import BadReference, hydrate
+from forebay_server.work_pools.job_variables import check_known
 from forebay_server.work_queues import queries as queues
 
 
 async def create(
-    db: Transaction, deployment: Row[Any], body: DeploymentFlowRunCreate
+    db: Transaction,
+    deployment: Row[Any],
+    body: DeploymentFlowRunCreate,
+    *,
+    refuses_unknown: bool = False,
 ) -> tuple[FlowRun, bool]:
     """A run of `deployment` and whether it is new; a known idempotency key means the old one.
 
     Raises `BadRequest` for parameters that refer to nothing, `Conflict` for those that the
     deployment's schema does not allow, `Invalid` for job variables that do not fill the pool's
-    template.
+    template; with `refuses_unknown` also for those of the run that it does not declare.
     """
     try:
         parameters = await hydrate(db, {**deployment.parameters, **body.parameters})
@@ -32,9 +37,10 @@ async def create(
     is_enforced = body.enforce_parameter_schema
     if deployment.enforce_parameter_schema if is_enforced is None else is_enforced:
         rules.check_run_parameters(parameters, deployment.parameter_openapi_schema)
-    rules.check_run_variables(
-        deployment.base_job_template or {}, deployment.job_variables, body.job_variables
-    )
+    template = deployment.base_job_template or {}
+    if refuses_unknown:
+        check_known(template, body.job_variables)
+    rules.check_run_variables(template, deployment.job_variables, body.job_variables)
     queue_id, queue_name = deployment.work_queue_id, deployment.work_queue_name
     pool_id, pool_name = deployment.work_pool_id, deployment.work_pool_name
     if body.work_queue_name is not None and body.work_queue_name != queue_name:

@@ -28,6 +28,7 @@ from forebay_server.protocol import (
     page_of,
     page_offset,
 )
+from forebay_server.strictness import RefusesUnknown
 from forebay_server.task_runs.filters import TaskRunFilter
 from forebay_server.work_pools.filters import WorkPoolFilter
 from forebay_server.work_queues.filters import WorkQueueFilter
@@ -74,9 +75,11 @@ class DeploymentPageQuery(DeploymentCriteria):
 
 
 @router.post("/", status_code=201, dependencies=[CREATES], responses={200: {"model": Deployment}})
-async def create_deployment(body: DeploymentCreate, response: Response, db: Write) -> Deployment:
+async def create_deployment(
+    body: DeploymentCreate, response: Response, db: Write, refuses_unknown: RefusesUnknown
+) -> Deployment:
     """Create a deployment; the flow's deployment of that name is changed instead (200)."""
-    row, is_new = await edits.upsert(db, body)
+    row, is_new = await edits.upsert(db, body, refuses_unknown=refuses_unknown)
     response.status_code = 201 if is_new else 200
     return (await queries.to_wire(db, [row]))[0]
 
@@ -131,9 +134,11 @@ async def paginate_deployments(
 
 
 @router.patch("/{id:uuid}", status_code=204)
-async def update_deployment(id: UUID, body: DeploymentUpdate, db: Write) -> None:
+async def update_deployment(
+    id: UUID, body: DeploymentUpdate, db: Write, refuses_unknown: RefusesUnknown
+) -> None:
     """Change the fields that are present; the coming runs of its schedules are made anew."""
-    await edits.update(db, id, body)
+    await edits.update(db, id, body, refuses_unknown=refuses_unknown)
 
 
 @router.delete("/{id:uuid}", status_code=204)

@@ -22,6 +22,7 @@ from forebay_server.errors import Invalid, ServerError
 from forebay_server.flow_runs import queries as runs
 from forebay_server.idempotency.keys import CREATES
 from forebay_server.protocol import Route, Write, page_limit
+from forebay_server.strictness import RefusesUnknown
 
 router = APIRouter(route_class=Route)
 
@@ -54,10 +55,15 @@ class DueQuery(BaseModel):
     responses={200: {"model": FlowRun}},
 )
 async def create_flow_run(
-    id: UUID, body: DeploymentFlowRunCreate, response: Response, db: Write
+    id: UUID,
+    body: DeploymentFlowRunCreate,
+    response: Response,
+    db: Write,
+    refuses_unknown: RefusesUnknown,
 ) -> FlowRun:
     """Create a run of a deployment; a known idempotency key answers the old one (200)."""
-    run, is_new = await new_runs.create(db, await queries.read(db, id), body)
+    deployment = await queries.read(db, id)
+    run, is_new = await new_runs.create(db, deployment, body, refuses_unknown=refuses_unknown)
     response.status_code = 201 if is_new else 200
     return run
 
@@ -67,13 +73,14 @@ async def create_flow_runs(
     id: UUID,
     body: Annotated[list[DeploymentFlowRunCreate], Body(max_length=MAX_NEW_RUNS)],
     db: Write,
+    refuses_unknown: RefusesUnknown,
 ) -> NewRunResults:
     """Create several runs of a deployment; one that is refused leaves the others alone."""
     deployment = await queries.read(db, id)
     results = []
     for each in body:
         try:
-            run, _ = await new_runs.create(db, deployment, each)
+            run, _ = await new_runs.create(db, deployment, each, refuses_unknown=refuses_unknown)
         except ServerError as error:
             results.append(NewRunResult(status=NewRunStatus.FAILED, error=str(error)))
         else:

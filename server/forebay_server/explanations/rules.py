@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from forebay.templates import Template, expand_dotted, variable_schemas
+from forebay.templates import Template
 from forebay.wire.explanations import Condition, Explanation, LimitHolder, Rule
 from forebay.wire.states import HOLDING, StateType
+from forebay_server.work_pools.job_variables import unknown_variables
 
 POLLED_WITHIN = timedelta(seconds=60)
 
@@ -168,9 +169,8 @@ def _limit(rule: Rule, what: str, limit: Limit) -> Condition:
 
 def _job_variables(pool: Pool, layers: Iterable[Mapping[str, Any] | None]) -> Condition:
     """Unknown ones are accepted from stock clients and do nothing, which is worth knowing."""
-    declared = variable_schemas(pool.template)
-    given = {name for layer in layers for name in expand_dotted(layer or {})}
-    unknown = sorted(given - set(declared)) if pool.template else []
+    found = (unknown_variables(pool.template, layer) for layer in layers)
+    unknown = sorted({name for names in found for name in names})
     detail = "Every job variable is one of the pool's template."
     if unknown:
         detail = (

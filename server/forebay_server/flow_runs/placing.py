@@ -10,14 +10,21 @@ from forebay_server.flow_runs import queries
 from forebay_server.flow_runs.bookkeeping import stored_policy
 from forebay_server.flow_runs.tables import FlowRunRow
 from forebay_server.work_pools import queries as pools
+from forebay_server.work_pools.job_variables import check_known
 from forebay_server.work_queues import queries as queues
 
 
-async def create(db: Transaction, body: FlowRunCreate) -> tuple[FlowRun, bool]:
+async def create(
+    db: Transaction, body: FlowRunCreate, *, refuses_unknown: bool = False
+) -> tuple[FlowRun, bool]:
     """The run and whether it is new: a known idempotency key gives back the known run.
 
-    Raises `NotFound` for a pool or a queue that does not exist.
+    Raises `NotFound` for a pool or a queue that does not exist; with `refuses_unknown`, `Invalid`
+    for job variables that the pool's template does not declare.
     """
+    if refuses_unknown and body.job_variables and body.work_pool_name is not None:
+        pool = await pools.read(db, body.work_pool_name)
+        check_known(pool.base_job_template, body.job_variables)
     queue = await _queue(db, body)
     row = FlowRunRow(
         name=body.name or "",

@@ -29,6 +29,7 @@ from forebay_server.flow_runs.filters import FlowRunSort, RunCriteria
 from forebay_server.flow_runs.names import random_name
 from forebay_server.flow_runs.tables import FlowRunRow, flow_run_states, flow_runs
 from forebay_server.logs.tables import logs
+from forebay_server.work_pools.job_variables import check_known
 from forebay_server.work_pools.notices import pool_changed, runs_placed
 from forebay_server.work_pools.tables import work_pools
 from forebay_server.work_queues.tables import work_queues
@@ -156,8 +157,13 @@ async def _insert_new(db: Transaction, runs: Sequence[FlowRunRow]) -> list[UUID]
 # ------------------------------------------------------------------------ changing and deleting
 
 
-async def update(db: Transaction, id: UUID, body: FlowRunUpdate) -> None:
-    """Change the fields that are set on `body`. Raises `NotFound`, `BadRequest`, `Invalid`."""
+async def update(
+    db: Transaction, id: UUID, body: FlowRunUpdate, *, refuses_unknown: bool = False
+) -> None:
+    """Change the fields that are set on `body`. Raises `NotFound`, `BadRequest`, `Invalid`.
+
+    With `refuses_unknown` also for job variables that the template of its pool does not declare.
+    """
     values = body.model_dump(exclude_unset=True)
     for required in ("name", "parameters", "empirical_policy", "tags"):
         if values.get(required, values) is None:
@@ -166,6 +172,8 @@ async def update(db: Transaction, id: UUID, body: FlowRunUpdate) -> None:
         values["empirical_policy"] = stored_policy(body.empirical_policy)
     if "job_variables" in values:
         await _require_unstarted(db, id)
+        if refuses_unknown:
+            check_known(await _template(db, id), body.job_variables)
     result = await db.execute(
         sql_update(flow_runs).where(flow_runs.c.id == id).values(**values, updated=await db.now())
     )
@@ -184,6 +192,15 @@ async def _require_unstarted(db: Transaction, id: UUID) -> None:
         )
     if run.deployment_id is None:
         raise BadRequest("Job variables can be changed on runs of a deployment only.")
+
+
+async def _template(db: Transaction, id: UUID) -> dict[str, Any]:
+    chosen = (
+        select(work_pools.c.base_job_template)
+        .join(work_queues, work_queues.c.work_pool_id == work_pools.c.id)
+        .join(flow_runs, flow_runs.c.work_queue_id == work_queues.c.id)
+    )
+    return await db.scalar(chosen.where(flow_runs.c.id == id)) or {}
 
 
 async def add_labels(db: Transaction, id: UUID, labels: Labels) -> None:

@@ -36,6 +36,7 @@ from forebay_server.protocol import (
     page_of,
     page_offset,
 )
+from forebay_server.strictness import RefusesUnknown
 
 router = APIRouter(tags=["Flow runs"], route_class=Route)
 
@@ -82,9 +83,11 @@ class BulkProposal(BulkQuery):
 
 
 @router.post("/flow_runs/", status_code=201, dependencies=[CREATES])
-async def create_flow_run(body: FlowRunCreate, response: Response, db: Write) -> FlowRun:
+async def create_flow_run(
+    body: FlowRunCreate, response: Response, db: Write, refuses_unknown: RefusesUnknown
+) -> FlowRun:
     """Create a run; without a state it is PENDING. 200 with the known run for a known key."""
-    run, is_new = await placing.create(db, body)
+    run, is_new = await placing.create(db, body, refuses_unknown=refuses_unknown)
     if not is_new:
         response.status_code = 200
     return run
@@ -97,9 +100,11 @@ async def read_flow_run(id: UUID, db: Read) -> FlowRun:
 
 
 @router.patch("/flow_runs/{id:uuid}", status_code=204)
-async def update_flow_run(id: UUID, body: FlowRunUpdate, db: Write) -> None:
+async def update_flow_run(
+    id: UUID, body: FlowRunUpdate, db: Write, refuses_unknown: RefusesUnknown
+) -> None:
     """Change the fields that are present; job variables only while the run is scheduled."""
-    await queries.update(db, id, body)
+    await queries.update(db, id, body, refuses_unknown=refuses_unknown)
 
 
 @router.delete("/flow_runs/{id:uuid}", status_code=204)
