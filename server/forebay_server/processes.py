@@ -4,6 +4,7 @@ Several processes share the socket. The first process does not serve then: it st
 replaces one that dies, and ends them when it is told to.
 """
 
+import asyncio
 import logging
 import multiprocessing
 import os
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 1.0  # from SIGTERM, during which a balancer learns to send nothing more
 FINISH_SECONDS = 10  # for requests in flight after that
+CLOSE_SECONDS = 2.0  # of those, for clients of streams to read that they are let go
 END_SECONDS = DRAIN_SECONDS + FINISH_SECONDS + 4.0  # then a process is ended by force
 # Longer than clients keep an idle connection (httpx: 5 s): whoever closes first must not be the
 # server, since a request that meets the closing is lost.
@@ -93,6 +95,20 @@ class _Server(uvicorn.Server):
         else:
             self.should_exit = True
         self._stopping.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        cutting = asyncio.create_task(self._cut_closed())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            cutting.cancel()
+
+    async def _cut_closed(self) -> None:
+        """Cut the connections that are closed and whose clients do not read so."""
+        await asyncio.sleep(CLOSE_SECONDS)
+        for connection in [*self.server_state.connections]:
+            if connection.transport is not None and connection.transport.is_closing():
+                connection.transport.abort()
 
     async def on_tick(self, counter: int) -> bool:
         is_over = await super().on_tick(counter) or time.monotonic() >= self._closes_at
