@@ -25,7 +25,7 @@ from forebay_server.gate import Gate
 from forebay_server.logs.queries import LINES, Lines
 from forebay_server.openapi import describe
 from forebay_server.protocol import install_error_handlers
-from forebay_server.routing import routes
+from forebay_server.routing import grants, routes
 from forebay_server.services.expiry import EXPIRY
 from forebay_server.services.foreman import FOREMAN
 from forebay_server.services.late_runs import LATE_RUNS
@@ -60,6 +60,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await app.state.authenticator.close()
         await database.close()
 
     app = FastAPI(
@@ -84,6 +85,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     app.state.authenticator = Authenticator(
         database,
         secret.get_secret_value() if secret else None,
+        grants(),
         is_open=not settings.require_token,
     )
     install_error_handlers(app)

@@ -10,9 +10,9 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
+from forebay_server.access.grants import GRANTS
 from forebay_server.refusals import ERRORS
 
-PUBLIC = ("/api/health", "/api/ready")  # what needs no credentials
 FILE = Path("protos/openapi.json")
 
 DESCRIPTION = """\
@@ -41,11 +41,20 @@ def describe(app: FastAPI) -> dict[str, Any]:
     }
     _add_errors(document)
     document["security"] = [{"token": []}, {"password": []}]
-    for path in PUBLIC:
-        for operation in document["paths"][path].values():
-            operation["security"] = []
+    _add_roles(document)
     app.openapi_schema = document
     return document
+
+
+def _add_roles(document: dict[str, Any]) -> None:
+    """Tell of each operation which roles it is open to; what is open to anybody needs nothing."""
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            roles = GRANTS[f"{method.upper()} {path.removeprefix('/api')}"].roles
+            if roles is None:
+                operation["security"] = []
+            else:
+                operation["x-roles"] = sorted(roles)
 
 
 def _add_errors(document: dict[str, Any]) -> None:

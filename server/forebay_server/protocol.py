@@ -17,6 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 from forebay.wire.base import Page
+from forebay_server.access.roles import Principal
 from forebay_server.db.engine import Transaction
 from forebay_server.db.retries import MAX_TRIES, RETRIED_SQLSTATES, pause_seconds, sqlstate
 from forebay_server.errors import Invalid, ServerError, StorageFull
@@ -34,16 +35,24 @@ async def writing(request: Request) -> AsyncIterator[Transaction]:
     """The request's transaction; committed before the answer is sent."""
     joined: Transaction | None = request.scope.get("transaction")
     if joined is not None:  # `answer_once` commits it, with the answer
-        yield joined
+        yield _narrowed(request, joined)
         return
     async with request.app.state.database.write() as transaction:
-        yield transaction
+        yield _narrowed(request, transaction)
 
 
 async def reading(request: Request) -> AsyncIterator[Transaction]:
     """A transaction for a request that changes nothing."""
     async with request.app.state.database.read() as transaction:
-        yield transaction
+        yield _narrowed(request, transaction)
+
+
+def _narrowed(request: Request, transaction: Transaction) -> Transaction:
+    """`transaction`, which knows the pool that its caller's token is for."""
+    principal: Principal | None = getattr(request.state, "principal", None)
+    if principal is not None and principal.pool is not None:
+        transaction.pool_id = principal.pool.id
+    return transaction
 
 
 # scope="function": with the default the client got its answer before a commit that then failed.

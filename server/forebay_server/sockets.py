@@ -5,17 +5,20 @@ Source: Prefect 3.8.4 `server/utilities/subscriptions.py`.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Literal, TypeVar
 
 from fastapi import Response, WebSocket
 from pydantic import BaseModel, ValidationError
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.websockets import WebSocketDisconnect
 
 from forebay.wire.base import Text
-from forebay_server.access.authentication import Authenticator
+from forebay_server.access.authentication import CACHE_SECONDS, Authenticator
+from forebay_server.access.roles import Principal
 from forebay_server.db.broker import Lost, Subscription
-from forebay_server.errors import Unauthorized
+from forebay_server.errors import Forbidden, Unauthorized
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +32,7 @@ INTERNAL_ERROR = 1011
 TRY_AGAIN_LATER = 1013
 
 Frame = TypeVar("Frame", bound=BaseModel)
+Check = Callable[[Authenticator], Awaitable[Principal]]
 
 
 class _Credentials(BaseModel):
@@ -41,24 +45,60 @@ async def open_socket(socket: WebSocket) -> bool:
 
     With the subprotocol the first frame holds the credentials, else the HTTP header does.
     """
-    authenticator: Authenticator = socket.app.state.authenticator
     if SUBPROTOCOL not in socket.scope["subprotocols"]:
+        header = socket.headers.get("authorization")
         try:
-            await authenticator.principal(socket.headers.get("authorization"))
-        except Unauthorized:
-            await socket.send_denial_response(Response(status_code=401))
+            await _admit(socket, lambda checks: checks.principal(header))
+        except (Unauthorized, Forbidden) as error:
+            await socket.send_denial_response(Response(status_code=error.status))
             return False
         await socket.accept()
         return True
     await socket.accept(subprotocol=SUBPROTOCOL)
     try:
-        credentials = await read_frame(socket, _Credentials)
-        await authenticator.principal_of_secret(credentials.token)
-    except (BadFrame, Unauthorized) as error:
+        token = (await read_frame(socket, _Credentials)).token
+        await _admit(socket, lambda checks: checks.principal_of_secret(token))
+    except (BadFrame, Unauthorized, Forbidden) as error:
         await close(socket, POLICY_VIOLATION, f"authentication failed: {error}")
         return False
     await socket.send_json({"type": "auth_success"})
     return True
+
+
+async def _admit(socket: WebSocket, check: Check) -> None:
+    """Keep the caller as `socket.state.principal`. Raises `Unauthorized` and `Forbidden`."""
+    authenticator: Authenticator = socket.app.state.authenticator
+    principal = await check(authenticator)
+    authenticator.check_role(principal, socket.scope["endpoint"])
+    socket.state.principal = principal
+    socket.state.check = check
+
+
+async def _until_refused(socket: WebSocket) -> None:
+    """Return when the credentials with which `socket` was opened are taken no longer."""
+    authenticator: Authenticator = socket.app.state.authenticator
+    while True:
+        await asyncio.sleep(CACHE_SECONDS)
+        with suppress(SQLAlchemyError, OSError):  # the database is away: that tells nothing
+            try:
+                await socket.state.check(authenticator)
+            except Unauthorized:
+                return
+
+
+@asynccontextmanager
+async def closed_when_refused(socket: WebSocket) -> AsyncIterator[None]:
+    """Close `socket`, within seconds, when its credentials end before the block does."""
+
+    async def watch() -> None:
+        await _until_refused(socket)
+        await close(socket, POLICY_VIOLATION, "the credentials are taken no longer")
+
+    task = asyncio.create_task(watch())
+    try:
+        yield
+    finally:
+        task.cancel()
 
 
 class BadFrame(Exception):

@@ -10,13 +10,16 @@ from typing import IO
 
 from sqlalchemy.engine import make_url
 
+from forebay.wire.tokens import Role, TokenCreate
 from forebay_server.access import queries as tokens
 from forebay_server.access.authentication import hash_token, new_token
 from forebay_server.blocks import builtin
 from forebay_server.db.engine import Database
 from forebay_server.db.migrate import exclude_others, upgrade
+from forebay_server.identity import queries as identity
 from forebay_server.settings import ServerSettings
 
+FIRST_TOKEN = "admin"
 PROFILE = "local"  # the profile that the first start writes
 
 
@@ -67,17 +70,20 @@ async def prepare(settings: ServerSettings) -> LocalToken | None:
         async with database.write() as db:
             await exclude_others(db.connection)
             await builtin.register(db)
+            await identity.ensure(db)
             if not settings.require_token:
                 return None
             if not await tokens.has_any(db):
                 token = new_token()
-                await tokens.create(db, "admin", "admin", hash_token(token))
+                first = TokenCreate(name=FIRST_TOKEN, role=Role.ADMIN)
+                await tokens.create(db, first, hash_token(token))
                 return LocalToken(token, is_new=True)
-            known = await tokens.live_hashes(db, await db.now())
+            kept = profile_token(settings.home)
+            if kept and await tokens.read_live(db, hash_token(kept)) is not None:
+                return LocalToken(kept, is_new=False)
+            return None
     finally:
         await database.close()
-    kept = profile_token(settings.home)
-    return LocalToken(kept, is_new=False) if kept and hash_token(kept) in known else None
 
 
 def profile_token(home: Path) -> str | None:

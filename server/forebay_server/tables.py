@@ -14,6 +14,7 @@ from forebay_server.flow_run_inputs.tables import FlowRunInputRow
 from forebay_server.flow_runs.tables import FlowRunRow, FlowRunStateRow
 from forebay_server.flows.tables import FlowRow
 from forebay_server.idempotency.tables import KeptAnswerRow
+from forebay_server.identity.tables import ServerRow
 from forebay_server.logs.tables import LogRow
 from forebay_server.task_runs.tables import TaskRunRow
 from forebay_server.variables.tables import VariableRow
@@ -38,6 +39,7 @@ __all__ = [
     "FlowRunStateRow",
     "KeptAnswerRow",
     "LogRow",
+    "ServerRow",
     "TaskRunRow",
     "TokenRow",
     "VariableRow",

@@ -3,6 +3,7 @@
 from typing import Any
 
 from forebay.calls import Call, call
+from forebay.wire.server import ServerInfo
 
 
 def version() -> Call[str]:
@@ -19,3 +20,8 @@ def worker_metadata() -> Call[dict[str, dict[str, dict[str, Any]]]]:
     """What the server knows of worker types: by type, by the package that has the worker."""
     path = "/collections/views/aggregate-worker-metadata"
     return call("GET", path, dict[str, dict[str, dict[str, Any]]])
+
+
+def identity() -> Call[ServerInfo]:
+    """Which server it is, and its version (Forebay extension)."""
+    return call("GET", "/server", ServerInfo)

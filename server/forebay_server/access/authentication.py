@@ -1,32 +1,40 @@
-"""Who is calling: one check for every route, over tokens and the Basic auth string."""
+"""Who is calling and whether the route is open to them: one check for every route."""
 
+import asyncio
 import base64
 import binascii
 import hashlib
 import hmac
+import logging
 import secrets
 import time
+import unicodedata
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
 
 from fastapi import Request
+from sqlalchemy.exc import SQLAlchemyError
 
-from forebay_server.access import queries
+from forebay.wire.tokens import Role
+from forebay_server.access import objects, queries
+from forebay_server.access.roles import Grant, Kind, Pool, Principal
 from forebay_server.db.engine import Database
-from forebay_server.errors import Unauthorized
+from forebay_server.errors import Forbidden, NotFound, ServerError, Unauthorized
+
+logger = logging.getLogger(__name__)
 
 TOKEN_BYTES = 32
 CACHE_SECONDS = 5.0  # within which a revoked token stops working in every process
+MOST_CACHED = 4096
+USE_NOTED_EVERY = timedelta(seconds=60)
 
+ANYBODY = Principal("anonymous", Role.ADMIN)  # with --no-auth, on loopback
+BY_AUTH_STRING = Principal("basic", Role.ADMIN)
 
-@dataclass(frozen=True)
-class Principal:
-    """The caller. `name` tells tokens apart without revealing them."""
-
-    name: str
-    role: str
-
-
-ANYBODY = Principal("anonymous", "admin")  # with --no-auth, on loopback
+Grants = Mapping[Callable[..., Any], Grant]  # by the function that a route calls
 
 
 def new_token() -> str:
@@ -39,15 +47,29 @@ def hash_token(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-class Authenticator:
-    """Checks credentials against the stored hashes, which it re-reads every few seconds."""
+@dataclass(frozen=True)
+class _Known:
+    """A token that was found in the database, by this process's monotonic clock."""
 
-    def __init__(self, database: Database, auth_string: str | None, *, is_open: bool) -> None:
+    principal: Principal
+    read_at: float
+
+
+class Authenticator:
+    """Checks credentials against the stored hashes; what it found it believes for seconds.
+
+    A token that is not known here is always looked for, so that a new one works at once.
+    """
+
+    def __init__(
+        self, database: Database, auth_string: str | None, grants: Grants, *, is_open: bool
+    ) -> None:
         self._database = database
         self._auth_string = auth_string
+        self._grants = grants
         self._is_open = is_open
-        self._roles: dict[str, str] = {}
-        self._read_at = float("-inf")
+        self._known: dict[str, _Known] = {}
+        self._notes: set[asyncio.Task[None]] = set()
 
     async def principal(self, authorization: str | None) -> Principal:
         """The caller behind an `Authorization` header. Raises `Unauthorized`."""
@@ -70,16 +92,47 @@ class Authenticator:
         if secret is None:
             raise Unauthorized("no credentials")
         if self._auth_string and hmac.compare_digest(secret.encode(), self._auth_string.encode()):
-            return Principal("basic", "admin")
+            return BY_AUTH_STRING
         # An auth string may hold a token as its password, as with Basic.
         return await self._by_token(secret.rpartition(":")[2])
 
-    async def _by_token(self, token: str) -> Principal:
-        digest = hash_token(token)
-        role = (await self._read_roles()).get(digest)
-        if role is None:
-            raise Unauthorized("unknown token")
-        return Principal(f"token:{digest[:12]}", role)
+    def grant(self, endpoint: Callable[..., Any]) -> Grant:
+        """Whom the route of `endpoint` is open to."""
+        return self._grants[endpoint]
+
+    def check_role(self, principal: Principal, endpoint: Callable[..., Any]) -> None:
+        """Raises `Forbidden` when the route is not open to the caller's role."""
+        roles = self.grant(endpoint).roles
+        if roles is not None and principal.role not in roles:
+            allowed = ", ".join(sorted(roles))
+            raise Forbidden(
+                f"A token of the role {principal.role} may not do this; these may: {allowed}."
+            )
+
+    async def check_object(
+        self, principal: Principal, endpoint: Callable[..., Any], path: dict[str, object]
+    ) -> None:
+        """Raises `NotFound` when the path leads to an object of another pool than the token's."""
+        kind = self.grant(endpoint).kind
+        if principal.pool is None or kind is None:
+            return
+        plain = {
+            key: unicodedata.normalize("NFC", value) if isinstance(value, str) else value
+            for key, value in path.items()
+        }
+        if any("\x00" in value for value in plain.values() if isinstance(value, str)):
+            return  # which the route refuses
+        async with self._database.read() as db:
+            if not await objects.is_of_pool(db, kind, plain, principal.pool):
+                raise _missing(kind)
+
+    def forget(self) -> None:
+        """Look every token up again: one was revoked, or its life was changed."""
+        self._known.clear()
+
+    async def close(self) -> None:
+        """Wait for what is being noted."""
+        await asyncio.gather(*self._notes, return_exceptions=True)
 
     async def _by_password(self, encoded: str) -> Principal:
         try:
@@ -87,21 +140,75 @@ class Authenticator:
         except (binascii.Error, UnicodeDecodeError):
             raise Unauthorized("malformed Basic credentials") from None
         if self._auth_string and hmac.compare_digest(decoded.encode(), self._auth_string.encode()):
-            return Principal("basic", "admin")
+            return BY_AUTH_STRING
         # Stock clients that only know Basic may send a token as the password.
         return await self._by_token(decoded.partition(":")[2])
 
-    async def _read_roles(self) -> dict[str, str]:
-        if time.monotonic() - self._read_at > CACHE_SECONDS:
-            async with self._database.read() as db:
-                self._roles = await queries.live_hashes(db, await db.now())
-            self._read_at = time.monotonic()
-        return self._roles
+    async def _by_token(self, token: str) -> Principal:
+        digest = hash_token(token)
+        known = self._known.get(digest)
+        if known is not None and time.monotonic() - known.read_at < CACHE_SECONDS:
+            return known.principal
+        self._known.pop(digest, None)
+        read_at = time.monotonic()
+        async with self._database.read() as db:
+            row = await queries.read_live(db, digest)
+            at = await db.now()
+        if row is None:
+            raise Unauthorized("unknown token")
+        pool = Pool(row.work_pool_id, row.work_pool_name) if row.work_pool_id else None
+        principal = Principal(f"token:{digest[:12]}", Role(row.role), pool)
+        if len(self._known) >= MOST_CACHED:
+            self._known.clear()
+        self._known[digest] = _Known(principal, read_at)
+        self._note_use(row.id, row.last_used_at, at)
+        return principal
+
+    def _note_use(self, id: UUID, noted: datetime | None, at: datetime) -> None:
+        """Note that the token is in use, beside the request and not before it."""
+        not_after = at - USE_NOTED_EVERY
+        if noted is not None and noted.astimezone(UTC) > not_after:
+            return
+        task = asyncio.create_task(self._write_use(id, not_after))
+        self._notes.add(task)
+        task.add_done_callback(self._notes.discard)
+
+    async def _write_use(self, id: UUID, not_after: datetime) -> None:
+        try:
+            async with self._database.write() as db:
+                await queries.mark_used(db, id, not_after)
+        except (SQLAlchemyError, OSError, ServerError) as error:
+            logger.warning("the use of a token was not noted: %s", error)
+
+
+_WORDS = {
+    Kind.POOL: "Work pool",
+    Kind.QUEUE: "Work queue",
+    Kind.RUN: "Flow run",
+    Kind.DEPLOYMENT: "Deployment",
+    Kind.FLOW: "Flow",
+    Kind.BLOCK: "Block document",
+    Kind.BLOCK_BY_NAME: "Block document",
+}
+
+
+def _missing(kind: Kind) -> NotFound:
+    return NotFound(f"{_WORDS[kind]} not found.")
 
 
 async def authenticated(request: Request) -> Principal:
-    """The caller of this request, also kept as `request.state.principal`."""
+    """The caller of this request, also kept as `request.state.principal`.
+
+    Raises `Unauthorized`; `Forbidden` for a role that the route is not open to; `NotFound` when
+    the object in the path is of another pool than the caller's.
+    """
+    known: Principal | None = getattr(request.state, "principal", None)
+    if known is not None:  # a request is checked once
+        return known
     authenticator: Authenticator = request.app.state.authenticator
     principal = await authenticator.principal(request.headers.get("authorization"))
+    endpoint = request.scope["endpoint"]
+    authenticator.check_role(principal, endpoint)
+    await authenticator.check_object(principal, endpoint, request.path_params)
     request.state.principal = principal
     return principal

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from sqlalchemy import and_, true
 
 from forebay.wire.blocks import BlockDocument, BlockDocumentCreate, BlockDocumentUpdate
+from forebay_server.access.roles import WORKERS, Principal
 from forebay_server.blocks import documents, queries
 from forebay_server.blocks.filters import (
     BlockDocumentFilter,
@@ -32,6 +33,15 @@ def the_vault(request: Request) -> Vault:
 
 
 Secrets = Annotated[Vault, Depends(the_vault)]
+
+
+def _may_open(request: Request) -> bool:
+    """Whether the caller may see secrets: an admin, and a worker what its pool refers to."""
+    principal: Principal = request.state.principal
+    return principal.role in WORKERS
+
+
+MayOpen = Annotated[bool, Depends(_may_open)]
 
 
 class BlockCriteria(BaseModel):
@@ -66,7 +76,7 @@ async def create_block(body: BlockDocumentCreate, db: Write, vault: Secrets) -> 
 
 @router.post("/block_documents/filter")
 async def filter_blocks(
-    db: Read, vault: Secrets, body: BlockQuery | None = None
+    db: Read, vault: Secrets, may_open: MayOpen, body: BlockQuery | None = None
 ) -> list[BlockDocument]:
     """Blocks that fulfil all criteria, at most 200 a page."""
     query = body or BlockQuery()
@@ -77,7 +87,7 @@ async def filter_blocks(
         query.sort or BlockDocumentSort.NAME_ASC,
         page_limit(query.limit),
         page_offset(query.offset),
-        include_secrets=bool(query.include_secrets),
+        include_secrets=may_open and bool(query.include_secrets),
     )
 
 
@@ -89,11 +99,11 @@ async def count_blocks(db: Read, body: BlockCriteria | None = None) -> int:
 
 @router.get("/block_documents/{id:uuid}")
 async def read_block(
-    id: UUID, db: Read, vault: Secrets, include_secrets: bool = False
+    id: UUID, db: Read, vault: Secrets, may_open: MayOpen, include_secrets: bool = False
 ) -> BlockDocument:
     """Read a block by id."""
     is_it = block_documents.c.id == id
-    return await documents.read(db, vault, is_it, include_secrets=include_secrets)
+    return await documents.read(db, vault, is_it, include_secrets=may_open and include_secrets)
 
 
 @router.patch("/block_documents/{id:uuid}", status_code=204)
@@ -110,7 +120,11 @@ async def delete_block(id: UUID, db: Write) -> None:
 
 @router.get("/block_types/slug/{slug}/block_documents")
 async def list_blocks_of_type(
-    slug: PathName, db: Read, vault: Secrets, include_secrets: bool = False
+    slug: PathName,
+    db: Read,
+    vault: Secrets,
+    may_open: MayOpen,
+    include_secrets: bool = False,
 ) -> list[BlockDocument]:
     """The named blocks of a type, by name, at most 200."""
     await queries.read_type(db, queries.has_slug(slug))
@@ -121,7 +135,7 @@ async def list_blocks_of_type(
         BlockDocumentSort.NAME_ASC,
         page_limit(None),
         0,
-        include_secrets=include_secrets,
+        include_secrets=may_open and include_secrets,
     )
 
 
@@ -131,8 +145,9 @@ async def read_block_by_name(
     block_document_name: PathName,
     db: Read,
     vault: Secrets,
+    may_open: MayOpen,
     include_secrets: bool = False,
 ) -> BlockDocument:
     """Read a block by its type and name."""
     is_it = queries.has_slug(slug) & (block_documents.c.name == block_document_name)
-    return await documents.read(db, vault, is_it, include_secrets=include_secrets)
+    return await documents.read(db, vault, is_it, include_secrets=may_open and include_secrets)

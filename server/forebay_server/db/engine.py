@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, TypeVar, cast
+from uuid import UUID
 
 import orjson
 from sqlalchemy import Connection, Executable, Row, event, func, select
@@ -31,6 +32,8 @@ class Transaction:
         self._broker = broker
         self._now: datetime | None = None
         self._after_commit: list[Callable[[], None]] = []
+        # The pool whose objects alone the caller may see in lists; None: no such bound.
+        self.pool_id: UUID | None = None
 
     async def execute(self, statement: Executable, values: Any = None) -> CursorResult[Any]:
         """Run a statement; `values` may be a list of rows to insert."""

@@ -11,8 +11,6 @@ from forebay.wire.deployments import Deployment, DeploymentCreate, DeploymentUpd
 from forebay_server.db.criteria import Condition
 from forebay_server.deployments import edits, queries
 from forebay_server.deployments.filters import DeploymentFilter, DeploymentSort
-from forebay_server.deployments.run_routes import router as run_router
-from forebay_server.deployments.schedule_routes import router as schedule_router
 from forebay_server.deployments.tables import deployments
 from forebay_server.flow_runs.filters import FlowRunFilter, RunCriteria
 from forebay_server.flow_runs.tables import flow_runs
@@ -157,7 +155,3 @@ async def pause_deployment(id: UUID, db: Write) -> None:
 async def resume_deployment(id: UUID, db: Write) -> None:
     """Let the deployment's schedules make runs again."""
     await edits.set_paused(db, id, False)
-
-
-router.include_router(schedule_router)
-router.include_router(run_router)

@@ -24,7 +24,7 @@ from forebay_server.idempotency.keys import CREATES
 from forebay_server.protocol import Route, Write, page_limit
 from forebay_server.strictness import RefusesUnknown
 
-router = APIRouter(route_class=Route)
+router = APIRouter(prefix="/deployments", tags=["Deployments"], route_class=Route)
 
 MAX_NEW_RUNS = 200  # in one request
 MAX_DEPLOYMENTS = 1000  # in one poll

@@ -14,7 +14,7 @@ from forebay_server.deployments import edits, queries, rules, scheduled_runs, sc
 from forebay_server.idempotency.keys import CREATES
 from forebay_server.protocol import Read, Route, Write
 
-router = APIRouter(route_class=Route)
+router = APIRouter(prefix="/deployments", tags=["Deployments"], route_class=Route)
 
 MAX_SCHEDULES = 100  # in one request
 

@@ -9,7 +9,7 @@ from uuid import uuid4
 from fastapi import APIRouter, BackgroundTasks, Request
 
 from forebay.wire.claims import ClaimRequest, Claims
-from forebay_server.access.authentication import Principal
+from forebay_server.access.roles import Principal
 from forebay_server.db import retries
 from forebay_server.db.engine import Database, Transaction
 from forebay_server.dispatch import claiming

@@ -4,13 +4,15 @@ import logging
 from collections.abc import AsyncIterator
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Body, Response, WebSocket
+from fastapi import APIRouter, Body, Request, Response, WebSocket
 from pydantic import BaseModel, ValidationError
 from starlette.websockets import WebSocketDisconnect
 
 from forebay.wire.events import Event, ReceivedEvent
 from forebay_server import sockets
-from forebay_server.events import queries
+from forebay_server.access.roles import Principal
+from forebay_server.db.engine import Database
+from forebay_server.events import belonging, queries
 from forebay_server.events.filters import EventFilter
 from forebay_server.events.recorder import Recorder
 from forebay_server.events.streaming import Stream
@@ -35,10 +37,16 @@ class FilterFrame(BaseModel):
 
 @router.post("", status_code=204)
 async def create_events(
-    events: Annotated[list[Event], Body(max_length=MAX_EVENTS)], db: Write
+    events: Annotated[list[Event], Body(max_length=MAX_EVENTS)], request: Request, db: Write
 ) -> Response:
-    """Store events; one whose id is known already is left out."""
-    await queries.create(db, events)
+    """Store events; one whose id is known already is left out.
+
+    So is, of what a worker's token sends, one about a run of another pool.
+    """
+    database: Database = request.app.state.database
+    principal: Principal = request.state.principal
+    told = [each for each in events if await belonging.may_tell(database, principal, each)]
+    await queries.create(db, told)
     return Response(status_code=204)
 
 
@@ -46,16 +54,21 @@ async def create_events(
 async def receive_events(socket: WebSocket) -> None:
     """Store the event in each frame; a frame without one is counted, logged and ignored."""
     recorder: Recorder = socket.app.state.recorder
+    database: Database = socket.app.state.database
     refused = 0
     try:
         if not await sockets.open_socket(socket):
             return
-        async for text in sockets.texts(socket):
-            try:
-                await recorder.add(_event(text), len(text))
-            except ValueError as error:
-                refused += 1
-                logger.warning("not an event: %s", error, extra={"refused": refused})
+        async with sockets.closed_when_refused(socket):
+            async for text in sockets.texts(socket):
+                try:
+                    event = _event(text)
+                    if not await belonging.may_tell(database, socket.state.principal, event):
+                        raise ValueError("about a run of another pool")
+                    await recorder.add(event, len(text))
+                except ValueError as error:
+                    refused += 1
+                    logger.warning("not an event: %s", error, extra={"refused": refused})
     except WebSocketDisconnect:
         return
 
@@ -80,7 +93,10 @@ async def send_events(socket: WebSocket) -> None:
             return
         frame = await sockets.read_frame(socket, FilterFrame)
         with stream.followed(frame.filter, replays=frame.backfill) as (subscription, events):
-            await sockets.send_all(socket, _messages(events), subscription)
+            principal: Principal = socket.state.principal
+            messages = _messages(belonging.seen(socket.app.state.database, principal, events))
+            async with sockets.closed_when_refused(socket):
+                await sockets.send_all(socket, messages, subscription)
     except sockets.BadFrame as error:
         await sockets.close(socket, sockets.PROTOCOL_ERROR, f"expected a filter: {error}")
     except WebSocketDisconnect:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from fastapi import Request
 
-from forebay_server.access.authentication import Principal
+from forebay_server.access.roles import Principal
 from forebay_server.errors import Invalid
 from forebay_server.flow_runs.facts import Proposer
 

@@ -259,7 +259,8 @@ async def filter(
     db: Transaction, criteria: RunCriteria, sort: FlowRunSort, limit: int, offset: int
 ) -> list[FlowRun]:
     """Runs that fulfil all criteria, in a total order."""
-    page = select(flow_runs.c.id).where(*criteria.conditions()).order_by(*sort.columns())
+    page = _seen(db, select(flow_runs.c.id).where(*criteria.conditions()))
+    page = page.order_by(*sort.columns())
     page_ids = page.limit(limit).offset(offset).subquery("page")
     runs = placed_runs().join(page_ids, page_ids.c.id == flow_runs.c.id)
     return [placed_to_wire(row) for row in await db.rows(runs.order_by(*sort.columns()))]
@@ -268,7 +269,15 @@ async def filter(
 async def count(db: Transaction, criteria: RunCriteria) -> int:
     """How many runs fulfil all criteria."""
     statement = select(func.count()).select_from(flow_runs).where(*criteria.conditions())
-    return int(await db.scalar(statement))
+    return int(await db.scalar(_seen(db, statement)))
+
+
+def _seen(db: Transaction, statement: Select[Any]) -> Select[Any]:
+    """`statement`, narrowed to runs on the queues of the one pool that its caller may see."""
+    if db.pool_id is None:
+        return statement
+    queues = select(work_queues.c.id).where(work_queues.c.work_pool_id == db.pool_id)
+    return statement.where(flow_runs.c.work_queue_id.in_(queues))
 
 
 async def history(db: Transaction, run_id: UUID) -> list[State]:

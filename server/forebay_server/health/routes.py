@@ -40,13 +40,13 @@ async def read_hello() -> str:
     return "👋"
 
 
-@router.get("/version")
+@public.get("/version")
 async def read_api_version() -> str:
     """The version of the API's shapes."""
     return API_VERSION
 
 
-@router.get("/admin/version")
+@public.get("/admin/version")
 async def read_server_version() -> str:
     """The Prefect version that this API behaves as."""
     return PREFECT_VERSION

@@ -9,6 +9,8 @@ from starlette.websockets import WebSocketDisconnect
 
 from forebay.wire.logs import Log, LogCreate
 from forebay_server import sockets
+from forebay_server.access.objects import runs_of_pool
+from forebay_server.db.engine import Transaction
 from forebay_server.idempotency.keys import CREATES
 from forebay_server.logs import queries, streaming
 from forebay_server.logs.filters import LogFilter, LogSort
@@ -39,9 +41,20 @@ class FilterFrame(BaseModel):
 
 @router.post("/", status_code=201, dependencies=[CREATES], response_class=Response)
 async def create_logs(lines: Lines, db: Write) -> Response:
-    """Store lines; the runs that they name need not exist."""
-    await queries.create(db, lines)
+    """Store lines; the runs that they name need not exist.
+
+    Of what a worker's token sends, lines of runs that are not of its pool are left out.
+    """
+    await queries.create(db, await _allowed(db, lines))
     return Response(status_code=201)
+
+
+async def _allowed(db: Transaction, lines: list[LogCreate]) -> list[LogCreate]:
+    if db.pool_id is None:
+        return lines
+    named = {line.flow_run_id for line in lines if line.flow_run_id is not None}
+    known = await runs_of_pool(db, named, db.pool_id)
+    return [line for line in lines if line.flow_run_id is None or line.flow_run_id in known]
 
 
 @router.post("/filter")
@@ -66,7 +79,8 @@ async def send_logs(socket: WebSocket) -> None:
             return
         frame = await sockets.read_frame(socket, FilterFrame)
         with streaming.followed(socket.app.state.database, frame.filter) as (subscription, lines):
-            await sockets.send_all(socket, _messages(lines), subscription)
+            async with sockets.closed_when_refused(socket):
+                await sockets.send_all(socket, _messages(lines), subscription)
     except sockets.BadFrame as error:
         await sockets.close(socket, sockets.PROTOCOL_ERROR, f"expected a filter: {error}")
     except WebSocketDisconnect:

@@ -91,16 +91,21 @@ async def filter(
     db: Transaction, criteria: WorkPoolFilter, limit: int, offset: int
 ) -> Sequence[Found]:
     """Pools by name, which is unique."""
-    statement = _pools().where(criteria.condition()).order_by(work_pools.c.name)
+    statement = _seen(db, _pools().where(criteria.condition())).order_by(work_pools.c.name)
     return await db.rows(statement.limit(limit).offset(offset))
 
 
 async def count(db: Transaction, criteria: WorkPoolFilter) -> int:
     """How many pools there are."""
     statement = select(func.count()).select_from(work_pools).where(criteria.condition())
-    found = await db.scalar(statement)
+    found = await db.scalar(_seen(db, statement))
     assert isinstance(found, int)
     return found
+
+
+def _seen(db: Transaction, statement: Select[Any]) -> Select[Any]:
+    """`statement`, narrowed to the one pool that its caller may see, if so."""
+    return statement if db.pool_id is None else statement.where(work_pools.c.id == db.pool_id)
 
 
 async def update(db: Transaction, name: str, changes: dict[str, Any]) -> None:

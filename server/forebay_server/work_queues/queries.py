@@ -147,7 +147,10 @@ async def filter(
 ) -> Sequence[Found]:
     """Queues of all pools, by name."""
     order = (work_queues.c.name, work_queues.c.id)
-    return await _page(db, _queues().where(criteria.condition()).order_by(*order), limit, offset)
+    statement = _queues().where(criteria.condition()).order_by(*order)
+    if db.pool_id is not None:
+        statement = statement.where(work_queues.c.work_pool_id == db.pool_id)
+    return await _page(db, statement, limit, offset)
 
 
 async def filter_in_pool(

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from sqlalchemy import func, select, update
 
 from forebay_server.access import queries as tokens
+from forebay.wire.tokens import Role, TokenCreate
 from forebay_server.access.authentication import hash_token
 from forebay_server.app import create_app
 from forebay_server.db.engine import Database
@@ -216,7 +217,9 @@ async def test_callers_do_not_share_keys(settings: ServerSettings) -> None:
     app = create_app(settings.model_copy(update=guarded))
     async with app.router.lifespan_context(app):
         async with app.state.database.write() as db:
-            await tokens.create(db, "other", "admin", hash_token("fb_other"))
+            await tokens.create(
+                db, TokenCreate(name="other", role=Role.ADMIN), hash_token("fb_other")
+            )
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as api:
             callers = [httpx.BasicAuth("user", "word"), httpx.BasicAuth("any", "fb_other")]

@@ -1,0 +1,55 @@
+"""Who calls, and what each role and route is about. Knows neither HTTP nor SQL."""
+
+from dataclasses import dataclass
+from enum import Enum
+from uuid import UUID
+
+from forebay.wire.tokens import Role
+
+ADMINS = frozenset({Role.ADMIN})
+OPERATORS = ADMINS | {Role.OPERATOR}
+READERS = OPERATORS | {Role.READ}
+WORKERS = ADMINS | {Role.WORKER}  # a worker's work is no operator's
+REPORTERS = OPERATORS | WORKERS
+EVERYBODY = frozenset(Role)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The pool that a worker's token is for."""
+
+    id: UUID
+    name: str
+
+
+@dataclass(frozen=True)
+class Principal:
+    """The caller. `name` tells tokens apart without revealing them."""
+
+    name: str
+    role: Role
+    pool: Pool | None = None  # None: no object is another's
+
+
+class Kind(Enum):
+    """Of which kind the object is that a path leads to, and how it is named there."""
+
+    POOL = "pool"  # by its name: {name} or {pool}
+    QUEUE = "queue"  # the others by {id}
+    RUN = "run"
+    DEPLOYMENT = "deployment"
+    FLOW = "flow"
+    BLOCK = "block"
+    BLOCK_BY_NAME = "block by name"  # {slug} and {block_document_name}
+
+
+@dataclass(frozen=True)
+class Grant:
+    """Which roles a route is open to, and which object a token with a pool must be allowed.
+
+    Without a `kind`, what the route answers is nobody's, or its queries narrow it by
+    `Transaction.pools`.
+    """
+
+    roles: frozenset[Role] | None  # None: anybody, without credentials
+    kind: Kind | None = None

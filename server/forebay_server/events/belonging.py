@@ -1,0 +1,48 @@
+"""Which events a token with a pool may be told, and may tell: those of its pool's runs."""
+
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+from forebay.wire.events import RESOURCE_ID, Event, ReceivedEvent
+from forebay_server.access.objects import runs_of_pool
+from forebay_server.access.roles import Principal
+from forebay_server.db.engine import Database
+from forebay_server.events.emit import FLOW_RUN
+
+
+async def seen(
+    database: Database, principal: Principal, events: AsyncIterator[ReceivedEvent]
+) -> AsyncIterator[ReceivedEvent]:
+    """Those of `events` that the caller may see: with a pool, the ones about its runs."""
+    async for event in events:
+        run_id = _run_id(event)
+        if principal.pool is None or (
+            run_id is not None and await _is_of_pool(database, principal, run_id)
+        ):
+            yield event
+
+
+async def may_tell(database: Database, principal: Principal, event: Event) -> bool:
+    """Whether the caller may tell this: nothing about a run of another pool than its own.
+
+    Running flows act on events about them, such as that they are to be cancelled.
+    """
+    run_id = _run_id(event)
+    return (
+        principal.pool is None or run_id is None or await _is_of_pool(database, principal, run_id)
+    )
+
+
+async def _is_of_pool(database: Database, principal: Principal, run_id: UUID) -> bool:
+    assert principal.pool is not None  # only such callers are asked about
+    async with database.read() as db:
+        return bool(await runs_of_pool(db, {run_id}, principal.pool.id))
+
+
+def _run_id(event: Event | ReceivedEvent) -> UUID | None:
+    """The run that the event is about, if it is about one."""
+    resource = event.resource.get(RESOURCE_ID, "")
+    try:
+        return UUID(resource.removeprefix(FLOW_RUN)) if resource.startswith(FLOW_RUN) else None
+    except ValueError:
+        return None

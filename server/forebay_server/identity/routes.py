@@ -1,0 +1,16 @@
+"""HTTP of the server's own id and version: parse, call, return."""
+
+from fastapi import APIRouter
+
+from forebay import __version__
+from forebay.wire.server import ServerInfo
+from forebay_server.identity import queries
+from forebay_server.protocol import Read, Route
+
+router = APIRouter(tags=["Health"], route_class=Route)
+
+
+@router.get("/server")
+async def read_server(db: Read) -> ServerInfo:
+    """Tell which server this is: the id that its database was given, and Forebay's version."""
+    return ServerInfo(id=await queries.read(db), version=__version__)
