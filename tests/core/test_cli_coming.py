@@ -16,8 +16,9 @@ from tests.core.builders import Run, as_json, propose, start
 
 
 def serve(client: Client, pool: str) -> None:
-    """Be a worker that is online."""
+    """Be a worker that is online and asks for runs."""
     client.send(work_pools.heartbeat(pool, "worker", 30))
+    client.send(work_pools.due_runs(pool, worker="worker"))
 
 
 def later(minutes: float) -> StateCreate:
@@ -59,13 +60,13 @@ def test_preview_says_what_a_run_waits_for(
         assert id == made.id
         return told or ""
 
-    assert f"No worker serves the pool '{pool}': forebay worker start" in reason()
+    assert "No worker has ever served the pool: forebay worker start" in reason()
     serve(client, pool)
     assert reason() == ""
     client.send(work_queues.update(pool, "default", WorkQueueUpdate(is_paused=True)))
-    assert "The queue 'default' is paused: forebay work-queue resume default" in reason()
+    assert "queue 'default' is paused: forebay work-queue resume default" in reason()
     client.send(work_pools.update(pool, WorkPoolUpdate(concurrency_limit=0)))
-    assert "has no free slot of 0: forebay work-pool slots" in reason()
+    assert "holds 0 of 0 slots: forebay work-pool slots" in reason()
     client.send(work_pools.update(pool, WorkPoolUpdate(is_paused=True)))
     assert "is paused: forebay work-pool resume" in reason()
     assert "is paused" in run("work-pool", "preview", pool).stdout

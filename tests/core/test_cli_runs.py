@@ -208,7 +208,7 @@ def test_run_that_nobody_takes_is_explained(
     run("work-pool", "pause", pool)
     paused = run("flow-run", "watch", made.id, "--timeout", "4")
 
-    assert f"No worker serves the pool '{pool}'" in unserved.stdout
+    assert "No worker has ever served the pool: forebay worker start" in unserved.stdout
     assert f"forebay work-pool resume '{pool}'" in paused.stdout
 
 
@@ -300,17 +300,23 @@ def test_explanation_names_every_rule_and_who_holds_the_slots(
     shown = run("flow-run", "explain", waiting.id).stdout
     of_holder = as_json(run("flow-run", "explain", holder.id, "-o", "json"))
 
-    assert [reason["rule"] for reason in told["reasons"]] == ["pool_limit", "no_worker"]
-    assert [item["id"] for item in told["holders"]] == [str(holder.id)]
+    unmet = {item["rule"]: item for item in told["conditions"] if not item["met"]}
+    assert unmet.keys() == {"pool_limit", "worker_online", "queue_polled"}
+    assert [item["flow_run_id"] for item in unmet["pool_limit"]["holders"]] == [str(holder.id)]
     assert str(holder.id) in shown
     assert "forebay worker start" in shown
-    assert of_holder["reasons"] == []
+    assert f"forebay work-pool slots '{pool}'" in shown
+    assert not of_holder["may_start"]
+    assert (
+        "only scheduled runs are given to workers" in run("flow-run", "explain", holder.id).stdout
+    )
 
 
 def test_run_that_nothing_holds_is_said_to_be_taken_next(
     run: Run, deployment: Deployment, client: Client, pool: str
 ) -> None:
     client.send(work_pools.heartbeat(pool, "worker", 30))
+    client.send(work_pools.due_runs(pool, worker="worker"))
     made = start(client, deployment)
 
     shown = run("flow-run", "explain", made.id).stdout

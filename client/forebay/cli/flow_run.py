@@ -248,25 +248,32 @@ def retry(
 def explain(run_id: RunId, output: OutputOption = Output.TEXT) -> None:
     """Tell why a run waits: which rules hold it, what to do, and who holds the slots."""
     from forebay.calls import flow_runs
-    from forebay.cli.waiting import holders, reasons, tell
+    from forebay.cli.waiting import explain_run, told
 
     with connect() as client, advice(NotFound, SEE_RUNS):
         run: FlowRun = client.send(flow_runs.read(run_id))
-        found = reasons(client, run)
-        held = holders(client, run, found)
+        found = explain_run(client, run)
+    if found is None:
+        raise Refused("This server cannot tell why runs wait; a Forebay server can.")
     if output is Output.JSON:
-        told = [vars(reason) for reason in found]
-        print_json({"flow_run": run, "reasons": told, "holders": held})
+        print_json({"flow_run": run, **found.model_dump(mode="json")})
         return
     message = f": {run.state.message}" if run.state and run.state.message else "."
     say(f"The run {run.name!r} is {run.state_name}{message}")
-    for reason in found:
-        say(f"- {tell(reason)}")
-    if run.state_type == "SCHEDULED" and not found:
+    for line in told(found.conditions, run.work_pool_name, run.work_queue_name):
+        say(f"- {line}")
+    for condition in found.conditions:
+        if not condition.is_blocking and not condition.met:
+            say(f"  {condition.detail}")
+    if found.may_start:
         say("Nothing holds it: a worker takes it with its next poll.")
-    if held:
-        rows = [[h.name, h.state_name, since(h.state_timestamp), h.id] for h in held]
-        print_table(["Holds a slot", "State", "Since", "Id"], rows, "")
+    rows = [
+        [holder.name, holder.worker, since(holder.since), holder.flow_run_id]
+        for condition in found.conditions
+        for holder in condition.holders
+    ]
+    if rows:
+        print_table(["Holds a slot", "Worker", "Since", "Id"], rows, "")
 
 
 @app.command()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from forebay.calls import flow_runs
 from forebay.cli.output import Output, print_json, print_table, say, since
 from forebay.cli.session import every
-from forebay.cli.waiting import Service, tell
+from forebay.cli.waiting import QueueReasons
 from forebay.wire.states import StateType
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def used_slots(active: int, limit: int | None) -> str:
 
 def show_coming(
     client: "Client",
-    service: Service,
+    pool_name: str,
     hours: float,
     output: Output,
     queue_names: "Sequence[str] | None" = None,
@@ -43,16 +43,14 @@ def show_coming(
     runs = every(
         client,
         flow_runs.filter,
-        pool_names=[service.pool.name],
+        pool_names=[pool_name],
         queue_names=queue_names,
         state_types=[StateType.SCHEDULED],
         scheduled_before=before,
         sort="NEXT_SCHEDULED_START_TIME_ASC",
     )
-    entries: list[tuple[Any, str | None]] = []
-    for run in runs:
-        reason = next(service.reasons(run.work_queue_id), None)
-        entries.append((run, tell(reason) if reason else None))
+    reasons = QueueReasons(client, pool_name)
+    entries: list[tuple[Any, str | None]] = [(run, reasons.of(run)) for run in runs]
     if output is Output.JSON:
         print_json([{**run.model_dump(mode="json"), "reason": why} for run, why in entries])
         return

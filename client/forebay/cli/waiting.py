@@ -1,129 +1,91 @@
-"""Why a run does not start, as its pool, its queue, their workers and its deployment show it.
-
-Reads only, so that looking changes nothing; which rule holds in the end is for the server to say.
-"""
+"""Why runs wait, as the server explains it, with the command to try next. Knows no rule itself."""
 
 import shlex
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from forebay.calls import deployments, work_pools, work_queues
-from forebay.cli.output import since
-from forebay.cli.session import PAGE, every
-from forebay.errors import NotFound
-from forebay.wire.states import StateType
-from forebay.wire.work_pools import AGENT_TYPE, WorkerStatus
+from forebay.calls import explanations
+from forebay.errors import ApiError, NotFound
+from forebay.wire.explanations import Condition, Explanation, Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Sequence
     from uuid import UUID
 
+    from forebay.calls import Call
     from forebay.client import Client
     from forebay.wire.flow_runs import FlowRun
-    from forebay.wire.slots import SlotHolder
-    from forebay.wire.work_pools import WorkPool
-    from forebay.wire.work_queues import WorkQueue
+
+NO_SUCH_ENDPOINT = (404, 405)  # of a stock Prefect server
+NEXT_STEPS = {
+    Rule.POOL_PAUSED: "forebay work-pool resume {pool}",
+    Rule.POOL_LIMIT: "forebay work-pool slots {pool}",
+    Rule.WORKER_ONLINE: "forebay worker start -p {pool}",
+    Rule.QUEUE_PAUSED: "forebay work-queue resume {queue} -p {pool}",
+    Rule.QUEUE_LIMIT: "forebay work-queue slots {queue} -p {pool}",
+    Rule.QUEUE_POLLED: "forebay worker start -p {pool} -q {queue}",
+    Rule.DEPLOYMENT_LIMIT: "forebay gcl ls",
+}
 
 
-@dataclass(frozen=True)
-class Reason:
-    """One thing that keeps a run from being claimed."""
-
-    rule: str  # a word for programs
-    text: str
-    next_step: str | None = None  # a command
+def explain_run(client: "Client", run: "FlowRun") -> Explanation | None:
+    """Why the run does not begin; none from a server that cannot tell."""
+    return _explanation(client, explanations.of_run(run.id))
 
 
-@dataclass(frozen=True)
-class Service:
-    """How a pool is served at one moment."""
+def first_reason(client: "Client", run: "FlowRun") -> str | None:
+    """The strongest reason for which a run waits."""
+    found = explain_run(client, run)
+    lines = (
+        [] if found is None else told(found.conditions, run.work_pool_name, run.work_queue_name)
+    )
+    return next(iter(lines), None)
 
-    pool: "WorkPool"
-    queues: "Mapping[UUID, WorkQueue]"
-    has_worker: bool
 
-    def reasons(self, queue_id: "UUID | None") -> "Iterator[Reason]":
-        """What keeps runs of the queue from being claimed; the first is the strongest."""
-        yield from self._pool_reasons()
-        queue = self.queues.get(queue_id) if queue_id else None
-        if queue is None:
-            yield Reason("no_queue", f"Its queue of the pool {self.pool.name!r} was deleted.")
+class QueueReasons:
+    """Why queues of a pool give no run, each asked for once."""
+
+    def __init__(self, client: "Client", pool_name: str) -> None:
+        self._client = client
+        self._pool_name = pool_name
+        self._known: dict[UUID, str | None] = {}
+
+    def of(self, run: "FlowRun") -> str | None:
+        """The strongest reason why the run's queue would not give it when it is due."""
+        id = run.work_queue_id
+        if id is None:
+            return "It is on no work queue."
+        if id not in self._known:
+            found = _explanation(self._client, explanations.of_queue(id))
+            conditions = found.conditions if found else []
+            held = [condition for condition in conditions if condition.rule is not Rule.DUE_RUN]
+            lines = told(held, self._pool_name, run.work_queue_name)
+            self._known[id] = next(iter(lines), None)
+        return self._known[id]
+
+
+def told(
+    conditions: "Sequence[Condition]", pool_name: str | None, queue_name: str | None
+) -> list[str]:
+    """A line for each condition that holds a run; where its state does, nothing else matters."""
+    held = [condition for condition in conditions if condition.is_blocking and not condition.met]
+    by_state = [condition for condition in held if condition.rule is Rule.STATE]
+    return list(_lines(by_state or held, pool_name or "POOL", queue_name or "QUEUE"))
+
+
+def _lines(held: "Sequence[Condition]", pool: str, queue: str) -> "Iterator[str]":
+    for condition in held:
+        step = NEXT_STEPS.get(condition.rule)
+        if step is None or "forebay " in condition.detail:
+            yield condition.detail
         else:
-            yield from self._queue_reasons(queue)
-        if not self.has_worker and self.pool.type != AGENT_TYPE and ":" not in self.pool.type:
-            yield Reason(
-                "no_worker",
-                f"No worker serves the pool {self.pool.name!r}",
-                f"forebay worker start -p {shlex.quote(self.pool.name)}",
-            )
-
-    def _pool_reasons(self) -> "Iterator[Reason]":
-        name, limit = self.pool.name, self.pool.concurrency_limit
-        quoted = shlex.quote(name)
-        if self.pool.is_paused:
-            resume = f"forebay work-pool resume {quoted}"
-            yield Reason("pool_paused", f"The pool {name!r} is paused", resume)
-        if limit is not None and (self.pool.active_slots or 0) >= limit:
-            text = f"The pool {name!r} has no free slot of {limit}"
-            yield Reason("pool_limit", text, f"forebay work-pool slots {quoted}")
-
-    def _queue_reasons(self, queue: "WorkQueue") -> "Iterator[Reason]":
-        name, limit = queue.name, queue.concurrency_limit
-        place = f"{shlex.quote(name)} -p {shlex.quote(self.pool.name)}"
-        if queue.is_paused:
-            resume = f"forebay work-queue resume {place}"
-            yield Reason("queue_paused", f"The queue {name!r} is paused", resume)
-        if limit is not None and (queue.active_slots or 0) >= limit:
-            text = f"The queue {name!r} has no free slot of {limit}"
-            yield Reason("queue_limit", text, f"forebay work-queue slots {place}")
+            command = step.format(pool=shlex.quote(pool), queue=shlex.quote(queue))
+            yield f"{condition.detail.rstrip('.')}: {command}"
 
 
-def read_service(client: "Client", pool_name: str) -> Service:
-    """The pool with its queues, and whether a worker is online. Raises `NotFound`."""
-    pool = client.send(work_pools.read(pool_name))
-    queues = {queue.id: queue for queue in every(client, work_queues.filter, pool=pool_name)}
-    workers = client.send(work_pools.workers(pool_name))
-    return Service(pool, queues, any(w.status is WorkerStatus.ONLINE for w in workers))
-
-
-def reasons(client: "Client", run: "FlowRun") -> list[Reason]:
-    """What keeps `run` from being claimed now; none for a run that waits for nothing."""
-    if run.state_type is not StateType.SCHEDULED:
-        return []
-    if run.work_pool_name is None:
-        return [Reason("no_pool", "No worker can take it: its deployment names no pool.")]
-    found = list(read_service(client, run.work_pool_name).reasons(run.work_queue_id))
-    found += _deployment_reasons(client, run)
-    due = run.next_scheduled_start_time
-    if due is not None and due > datetime.now(UTC):
-        found.append(Reason("not_due", f"Its time is {since(due)}."))
-    return found
-
-
-def holders(client: "Client", run: "FlowRun", found: "Iterable[Reason]") -> "list[SlotHolder]":
-    """The runs that hold the slots for which `run` waits; none when it waits for none."""
-    rules = {reason.rule for reason in found}
-    if "queue_limit" in rules and run.work_queue_id:
-        return client.send(work_queues.slots(run.work_queue_id)).flow_runs
-    if "pool_limit" in rules and run.work_pool_name:
-        slots = client.send(work_pools.slots(run.work_pool_name, runs_of_each=PAGE))
-        return [holder for queue in slots.queues for holder in queue.flow_runs]
-    return []
-
-
-def tell(reason: Reason) -> str:
-    """The reason as one line, with the command to try next."""
-    return f"{reason.text}: {reason.next_step}" if reason.next_step else reason.text
-
-
-def _deployment_reasons(client: "Client", run: "FlowRun") -> "Iterator[Reason]":
-    if run.deployment_id is None:
-        return
+def _explanation(client: "Client", call: "Call[Explanation]") -> Explanation | None:
     try:
-        limit = client.send(deployments.read(run.deployment_id)).global_concurrency_limit
-    except NotFound:
-        return
-    if limit is not None and limit.active and limit.active_slots >= limit.limit:
-        text = f"The limit {limit.name!r} of its deployment has no free slot of {limit.limit}"
-        yield Reason("deployment_limit", text, f"forebay gcl inspect {shlex.quote(limit.name)}")
+        return client.send(call)
+    except ApiError as error:
+        if error.status in NO_SUCH_ENDPOINT and not isinstance(error, NotFound):
+            return None
+        raise

@@ -11,7 +11,7 @@ from uuid import UUID
 from forebay.calls import flow_runs, logs
 from forebay.cli.failures import RunFailed, advice
 from forebay.cli.output import Output, coloured, print_json, say
-from forebay.cli.waiting import reasons, tell
+from forebay.cli.waiting import first_reason
 from forebay.errors import NotFound
 from forebay.wire.states import TERMINAL, StateType
 
@@ -102,8 +102,8 @@ def watch_run(
             )
         if not is_explained and waited >= PATIENCE_SECONDS:
             is_explained = True
-            for reason in reasons(client, run)[:1]:
-                say(tell(reason), output)
+            if run.state_type is StateType.SCHEDULED and (reason := first_reason(client, run)):
+                say(reason, output)
         time.sleep(interval_seconds)
     for line in _last_lines(lines):
         say(format_line(line), output)

@@ -14,6 +14,7 @@ from forebay.cli.named import (
     OnLostOption,
     PoolName,
     TemplateFile,
+    pool_or_default,
 )
 from forebay.cli.output import (
     Output,
@@ -226,16 +227,25 @@ def get_default_base_job_template(
 
 @app.command()
 def preview(
-    name: PoolName,
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            callback=pool_or_default,
+            show_default="the chosen one",
+            help="Name of the pool.",
+        ),
+    ] = "",
     hours: Annotated[float, typer.Option("--hours", "-h", min=0, help="How far ahead.")] = 1,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """List the pool's runs of the next hours, and why they would wait. Changes nothing."""
+    from forebay.calls import work_pools
     from forebay.cli.slots import show_coming
-    from forebay.cli.waiting import read_service
 
     with connect() as client, advice(NotFound, SEE_POOLS):
-        show_coming(client, read_service(client, name), hours, output)
+        client.send(work_pools.read(name))
+        show_coming(client, name, hours, output)
 
 
 @app.command()
@@ -257,6 +267,7 @@ def slots(name: PoolName, output: OutputOption = Output.TEXT) -> None:
 @app.command("provision-infrastructure", hidden=True)
 def provision_infra(
     name: PoolName,
+    plan: Annotated[bool, typer.Option("--plan", help="Only tell what would be made.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     output: OutputOption = Output.TEXT,
 ) -> None:

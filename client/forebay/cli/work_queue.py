@@ -174,11 +174,10 @@ def preview(
 ) -> None:
     """List the queue's runs of the next hours, and why they would wait. Changes nothing."""
     from forebay.cli.slots import show_coming
-    from forebay.cli.waiting import read_service
 
     with connect() as client:
         queue = read_queue(client, pool, name)
-        show_coming(client, read_service(client, pool), hours, output, [queue.name])
+        show_coming(client, pool, hours, output, [queue.name])
 
 
 @app.command("read-runs")
