@@ -1,10 +1,9 @@
 """Answers of the API: what a call makes of them, and the error for each refusal."""
 
 import json
-from typing import TypeVar
-
-import httpx2 as httpx
-from pydantic import ValidationError
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from forebay.calls import Call
 from forebay.errors import BY_STATUS, ApiError, Conflict, FieldProblem, ForebayError, NotFound
@@ -14,26 +13,50 @@ T = TypeVar("T")
 # What the framework of both servers says when an address leads nowhere. It tells nothing about
 # the object that was asked for, and neither does a 404 that is not JSON: a proxy's page, say.
 NO_SUCH_ROUTE = "Not Found"
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
-def read(call: Call[T], response: httpx.Response, api_url: str) -> T:
+@dataclass(frozen=True)
+class Answer:
+    """A server's answer, read whole."""
+
+    status: int
+    headers: Mapping[str, str]  # names in lower case
+    content: bytes
+
+
+class NoAnswer(Exception):
+    """The connection failed before the answer was whole; its text is the reason."""
+
+    def __init__(self, reason: str, *, was_sent: bool) -> None:
+        super().__init__(reason)
+        self.was_sent = was_sent  # whether the server may have got the request
+
+
+def read(call: Call[T], response: Answer, api_url: str) -> T:
     """What the call makes of the answer. Raises `ForebayError`."""
-    if response.status_code >= 400:
-        raise api_error(response.status_code, response.content, api_url)
-    if response.is_redirect:
+    if response.status >= 400:
+        raise api_error(response.status, response.content, api_url)
+    if response.status in REDIRECTS:
         raise ForebayError(
             f"{api_url} answered with a redirect to {response.headers.get('location')}; set the "
             "API address to where the API is."
         )
     try:
         answer = call.parse(response.content)
-    except ValidationError as error:
+    except ValueError as error:
         raise ForebayError(
             f"{api_url}{call.path} answered with something unexpected; is this the address of a "
-            f"Forebay or Prefect 3 API? ({error.error_count()} problems, the first: "
-            f"{error.errors()[0]['msg']})"
+            f"Forebay or Prefect 3 API? ({_told(error)})"
         ) from None
     return call.parse_headers(answer, response.headers) if call.parse_headers else answer
+
+
+def _told(error: Any) -> str:
+    """What was wrong with an answer; Pydantic, which is not imported for this, finds several."""
+    if not hasattr(error, "error_count"):
+        return str(error)
+    return f"{error.error_count()} problems, the first: {error.errors()[0]['msg']}"
 
 
 def api_error(status: int, content: bytes, api_url: str) -> ApiError:

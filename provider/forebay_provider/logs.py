@@ -49,9 +49,6 @@ def start(environ: Mapping[str, str]) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Formatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    # The client tells of every request itself, without the headers of servers.
-    for library in ("httpcore2", "httpx2", "httpcore", "httpx"):
-        logging.getLogger(library).setLevel(logging.WARNING)
 
 
 class _Formatter(logging.Formatter):

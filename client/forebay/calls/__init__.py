@@ -27,7 +27,7 @@ class Call(Generic[T]):
     body: Any = None  # JSON values; None sends no body
     headers: Mapping[str, str] = field(default_factory=dict)
     is_repeatable: bool = False  # whether sending it twice is as good as once
-    # What the answer's headers make of the parsed answer, for the endpoints that use them.
+    # What the answer's headers (names in lower case) make of the parsed answer, where used.
     parse_headers: Callable[[Any, Mapping[str, str]], T] | None = None
 
 

@@ -99,7 +99,9 @@ def claim(id: UUID, state: StateCreate, *, worker: str) -> Call[ClaimAnswer]:
     proposal = _propose(id, state, force=False, headers={WORKER_HEADER: worker})
     return replace(
         proposal,
-        parse_headers=lambda verdict, headers: ClaimAnswer(verdict, headers.get(CLAIM_HEADER)),
+        parse_headers=lambda verdict, headers: ClaimAnswer(
+            verdict, headers.get(CLAIM_HEADER.lower())
+        ),
     )
 
 

@@ -8,11 +8,14 @@ from uuid import UUID
 
 from forebay.calls import Call, call, segment
 from forebay.wire.base import format_time
-from forebay.wire.slots import WorkPoolSlots
 from forebay.wire.work_pools import DRAIN_HEADER, Worker, WorkPool, WorkPoolCreate, WorkPoolUpdate
 
 if TYPE_CHECKING:
     from forebay.wire.flow_runs import ScheduledFlowRun
+    from forebay.wire.slots import WorkPoolSlots
+
+# The shapes of runs are imported where they are used: they cost each plan that reads a pool
+# 20 ms of CPU.
 
 
 def create(body: WorkPoolCreate, *, idempotency_key: str | None = None) -> Call[WorkPool]:
@@ -57,7 +60,6 @@ def due_runs(
 
     In the name of a `worker` it also shows that the queues are served.
     """
-    # Here, because the shapes of runs cost each plan that reads a pool 20 ms of CPU.
     from forebay.calls.flow_runs import WORKER_HEADER
     from forebay.wire.flow_runs import ScheduledFlowRun
 
@@ -114,8 +116,10 @@ def delete_worker(pool: str, name: str) -> Call[None]:
 
 def slots(
     name: str, *, page: int = 1, limit: int | None = None, runs_of_each: int | None = None
-) -> Call[WorkPoolSlots]:
+) -> "Call[WorkPoolSlots]":
     """A pool's queues with the runs that hold their slots; at most 200 queues a page."""
+    from forebay.wire.slots import WorkPoolSlots
+
     path = f"/work_pools/{segment(name)}/concurrency_status"
     body = {"page": page, "limit": limit, "flow_run_limit": runs_of_each}
     return call("POST", path, WorkPoolSlots, body, is_repeatable=True)
