@@ -1,7 +1,6 @@
 """Tokens have roles, pools and times of use; the server has an id."""
 
 import sqlalchemy as sa
-import sqlmodel
 from alembic import op
 
 from forebay_server.db import columns
