@@ -15,6 +15,7 @@ WORKER_MARK = "forebay.io/worker"
 CLAIM_MARK = "forebay.io/claim"
 
 EXECUTE = ("python", "-m", "forebay_worker.execute")
+SECRET_VARIABLES = ("FOREBAY_API_KEY", "FOREBAY_API_AUTH_STRING")
 
 
 def marks(assignment: Assignment) -> dict[str, str]:
