@@ -5,11 +5,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, ScalarSelect, Update, func, select, true
+from sqlalchemy import ColumnElement, Row, ScalarSelect, func, select, true
 from sqlalchemy import update as sql_update
 
 from forebay_server.claims.tables import claims
 from forebay_server.db.engine import Transaction
+from forebay_server.db.together import Change, updated
 
 _counted = claims.alias("counted")  # so that a count can stand beside a run's own claim
 
@@ -34,13 +35,12 @@ def _held(is_there: ColumnElement[bool]) -> ScalarSelect[int]:
     return counted.where(is_there, _counted.c.ended_at.is_(None)).scalar_subquery()
 
 
-def release(run_id: UUID, at: datetime) -> Update:
-    """The statement that ends the run's live claim, if it has one."""
-    return (
-        sql_update(claims)
-        .where(claims.c.flow_run_id == run_id, is_live())
-        .values(ended_at=at, updated=at)
-    )
+_IS_LIVE = is_live()
+
+
+def release(run_id: UUID, at: datetime) -> Change:
+    """The change that ends the run's live claim, if it has one."""
+    return updated(claims, {"ended_at": at, "updated": at}, only=_IS_LIVE, flow_run_id=run_id)
 
 
 async def renew(

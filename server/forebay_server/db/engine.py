@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Executable, Row, event, func, select
 from sqlalchemy.engine import CursorResult, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from forebay_server.db import sqlite_driver
 from forebay_server.db.broker import Broker, Topic
 from forebay_server.db.columns import now
 from forebay_server.errors import Overloaded
@@ -157,12 +158,15 @@ def _sqlite_engine(url: str, begin: str, synchronous: str, *, pool_size: int) ->
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=BUSY_TIMEOUT_SECONDS,
-        connect_args={"timeout": BUSY_TIMEOUT_SECONDS},
+        connect_args={
+            "async_creator_fn": sqlite_driver.connect,
+            "timeout": BUSY_TIMEOUT_SECONDS,
+            "isolation_level": None,  # the driver must not begin transactions by itself
+        },
     )
 
     @event.listens_for(engine.sync_engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # the driver must not begin transactions by itself
         cursor = connection.cursor()
         cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute(f"PRAGMA synchronous={synchronous}")
@@ -171,7 +175,9 @@ def _sqlite_engine(url: str, begin: str, synchronous: str, *, pool_size: int) ->
 
     @event.listens_for(engine.sync_engine, "begin")
     def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, sqlite_driver.Connection)
+        driver.begin(begin)
 
     return engine
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Delete, Row, Uuid, column, delete, func, select
+from sqlalchemy import Row, Uuid, column, func, select
 from sqlalchemy import table as named_table
 
 from forebay.wire.concurrency_limits import (
@@ -22,6 +22,7 @@ from forebay_server.concurrency_limits.rules import Limit
 from forebay_server.concurrency_limits.tables import concurrency_leases, concurrency_limits
 from forebay_server.db.columns import Json
 from forebay_server.db.engine import Transaction
+from forebay_server.db.together import Change, deleted
 from forebay_server.flow_runs.facts import DeploymentSlots
 from forebay_server.flow_runs.tables import flow_runs
 
@@ -83,6 +84,6 @@ async def take(db: Transaction, limit: Limit, row: Row[Any], state: State) -> No
     state.state_details.deployment_concurrency_lease_id = lease_id
 
 
-def release(run_id: UUID) -> Delete:
-    """The statement that gives the run's slot back."""
-    return delete(concurrency_leases).where(concurrency_leases.c.flow_run_id == run_id)
+def release(run_id: UUID) -> Change:
+    """The change that gives the run's slot back."""
+    return deleted(concurrency_leases, flow_run_id=run_id)

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, and_, bindparam, case, func, insert, null, select, update
+from sqlalchemy import Row, Select, and_, bindparam, case, func, null, select
 
 from forebay.wire.flow_runs import FlowRunPolicy
 from forebay.wire.states import (
@@ -27,8 +27,10 @@ from forebay.wire.states import (
 from forebay_server.claims import queries as claim_queries
 from forebay_server.claims.rules import lease_seconds
 from forebay_server.claims.tables import claims
+from forebay_server.db import together
 from forebay_server.db.columns import new_id
 from forebay_server.db.engine import Transaction
+from forebay_server.db.together import Change, inserted, updated
 from forebay_server.errors import NotFound
 from forebay_server.events.emit import flow_run_states_changed
 from forebay_server.flow_runs import deployment_slots, rules
@@ -61,6 +63,26 @@ from forebay_server.workers.tables import workers
 
 logger = logging.getLogger(__name__)
 
+DECIDING = (  # columns of a run that a decision or what it writes rests on; not the large ones
+    "id",
+    "deployment_id",
+    "work_queue_id",
+    "empirical_policy",
+    "parent_task_run_id",
+    "infrastructure_pid",
+    "state_id",
+    "state_type",
+    "state_name",
+    "state_timestamp",
+    "state_message",
+    "state_data",
+    "state_details",
+    "run_count",
+    "expected_start_time",
+    "start_time",
+    "total_run_time_seconds",
+    "epoch",
+)
 BACKOFF_SECONDS = (8.0, 12.0)  # of a run that found no slot: 10, spread out
 
 
@@ -197,7 +219,7 @@ def _facts_statement(dialect: str) -> Select[Any]:
     queue_free = queue_limit - claim_queries.held_in_queue(work_queues.c.id)
     return (
         select(
-            flow_runs,
+            *(flow_runs.c[name] for name in DECIDING),
             work_pools.c.id.label("pool_id"),
             (work_pools.c.is_paused | work_queues.c.is_paused).label("is_paused"),
             # Counting is for those who may need it: without a limit or with a claim, nobody does.
@@ -281,28 +303,23 @@ async def _write(
     if decision.policy is not None:
         columns["empirical_policy"] = stored_policy(decision.policy)
     epoch = facts.claim.epoch if facts.claim else None
-    statements: list[Any] = []
+    changes: list[Change] = []
     if decision.claim is ClaimChange.TAKE:
         epoch = row.epoch + 1
         columns["epoch"] = epoch
         if state.type is StateType.PENDING:
             columns["infrastructure_pid"] = None  # what an earlier claim started is not its own
         claim = claim_values(row, state, facts, worker_name=worker_name, lease=lease)
-        statements.append(insert(claims).values(claim))
+        changes.append(inserted(claims, claim))
         _tell_if_exceeded(facts, row)
     elif decision.claim is ClaimChange.RELEASE:
         epoch = None
-        statements.append(claim_queries.release(row.id, state.timestamp))
+        changes.append(claim_queries.release(row.id, state.timestamp))
     if decision.slot is ClaimChange.RELEASE:
-        statements.append(deployment_slots.release(row.id))
-    statements.append(insert(flow_run_states).values(history_values(state)))
-    change = update(flow_runs).where(flow_runs.c.id == row.id).values(**columns)
-    if db.dialect == "sqlite":
-        for statement in (*statements, change):
-            await db.execute(statement)
-    else:
-        # One journey to the database instead of three.
-        await db.execute(change.add_cte(*(s.cte(f"also_{i}") for i, s in enumerate(statements))))
+        changes.append(deployment_slots.release(row.id))
+    changes.append(inserted(flow_run_states, history_values(state)))
+    changes.append(updated(flow_runs, columns, id=row.id))
+    await together.write(db, changes)
     flow_run_states_changed(db, [state])
     _tell_work(db, row, decision.claim, state)
     return epoch
