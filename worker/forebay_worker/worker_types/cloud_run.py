@@ -12,10 +12,14 @@ from forebay_worker.worker_types.google_cloud_run import (
     Ended,
     begin,
 )
-from forebay_worker.worker_types.google_session import GoogleError, GoogleSession, Json, endpoint
+from forebay_worker.worker_types.google_session import (
+    PAUSES,
+    GoogleError,
+    GoogleSession,
+    Json,
+    endpoint,
+)
 from forebay_worker.worker_types.google_worker import GoogleWorker
-
-READY_PAUSES = (0.2, 0.5, 1.0, 2.0)  # seconds; the last one is repeated
 
 
 class CloudRunWorker(GoogleWorker[CloudRunV1Configuration]):
@@ -52,14 +56,14 @@ class CloudRunWorker(GoogleWorker[CloudRunV1Configuration]):
 
 
 class _Job(CloudRunJob):
-    async def create(self, body: Json) -> None:
-        await self.session.send("POST", self._url("jobs"), body=body)
+    async def create(self, body: Json) -> Json:
+        return await self.session.send("POST", self._url("jobs"), body=body)
 
     async def marks(self) -> Mapping[str, str]:
         return self.annotations(await self.session.send("GET", self._url("jobs", self.name)))
 
-    async def until_ready(self) -> None:
-        pauses = iter(READY_PAUSES)
+    async def until_ready(self, asked: Json) -> None:
+        pauses = iter(PAUSES)
         while True:
             found = await self.session.send("GET", self._url("jobs", self.name))
             ready = _condition(found, "Ready")
@@ -67,7 +71,7 @@ class _Job(CloudRunJob):
                 return
             if ready.get("status") == "False":
                 raise GoogleError(400, str(ready.get("message") or ready.get("reason")))
-            await asyncio.sleep(next(pauses, READY_PAUSES[-1]))
+            await asyncio.sleep(next(pauses, PAUSES[-1]))
 
     async def run(self) -> str:
         started = await self.session.send("POST", f"{self._url('jobs', self.name)}:run", body={})

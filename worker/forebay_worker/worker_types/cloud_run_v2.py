@@ -1,5 +1,6 @@
 """Runs as jobs of Google Cloud Run, through version 2 of its API."""
 
+import asyncio
 from collections.abc import Mapping
 
 from forebay_worker.base import Assignment
@@ -12,7 +13,13 @@ from forebay_worker.worker_types.google_cloud_run import (
     begin,
 )
 from forebay_worker.worker_types.google_request import job_name
-from forebay_worker.worker_types.google_session import GoogleError, GoogleSession, Json, endpoint
+from forebay_worker.worker_types.google_session import (
+    PAUSES,
+    GoogleError,
+    GoogleSession,
+    Json,
+    endpoint,
+)
 from forebay_worker.worker_types.google_worker import GoogleWorker
 
 ENDS = {"CONDITION_SUCCEEDED": True, "CONDITION_FAILED": False}
@@ -51,19 +58,25 @@ class CloudRunV2Worker(GoogleWorker[CloudRunV2Configuration]):
 
 
 class _Job(CloudRunJob):
-    async def create(self, body: Json) -> None:
+    async def create(self, body: Json) -> Json:
         parent, _, _ = self.path.rpartition("/")
-        made = await self.session.send("POST", self._url(parent), {"jobId": self.name}, body)
-        await self._until_done(made)
+        return await self.session.send("POST", self._url(parent), {"jobId": self.name}, body)
 
     async def marks(self) -> Mapping[str, str]:
         return self.annotations(await self.session.send("GET", self._url(self.path)))
 
-    async def until_ready(self) -> None:
-        found = await self.session.send("GET", self._url(self.path))
-        condition = found.get("terminalCondition", {})
-        if condition.get("state") == "CONDITION_FAILED":
-            raise GoogleError(400, str(condition.get("message") or condition.get("reason")))
+    async def until_ready(self, asked: Json) -> None:
+        if asked:
+            await self.session.finished(self._url(str(asked["name"])), asked)
+        pauses = iter(PAUSES)
+        while True:
+            found = await self.session.send("GET", self._url(self.path))
+            condition = found.get("terminalCondition", {})
+            if condition.get("state") == "CONDITION_SUCCEEDED":
+                return
+            if condition.get("state") == "CONDITION_FAILED":
+                raise GoogleError(400, str(condition.get("message") or condition.get("reason")))
+            await asyncio.sleep(next(pauses, PAUSES[-1]))
 
     async def run(self) -> str:
         started = await self.session.send("POST", f"{self._url(self.path)}:run", body={})
@@ -111,9 +124,6 @@ class _Job(CloudRunJob):
 
     def timeout_seconds(self, execution: Json) -> str:
         return str(execution.get("template", {}).get("timeout", "")).removesuffix("s")
-
-    async def _until_done(self, operation: Json) -> None:
-        await self.session.finished(self._url(str(operation.get("name"))), operation)
 
     def _url(self, path: str) -> str:
         return f"{endpoint('run', self.region)}/v2/{path}"

@@ -46,16 +46,16 @@ class CloudRunJob(ABC):
         return f"projects/{self.project}/locations/{self.region}/jobs/{self.name}"
 
     @abstractmethod
-    async def create(self, body: Json) -> None:
-        """Make the job."""
+    async def create(self, body: Json) -> Json:
+        """Ask for the job; the answer."""
 
     @abstractmethod
     async def marks(self) -> Mapping[str, str]:
         """The annotations of the job."""
 
     @abstractmethod
-    async def until_ready(self) -> None:
-        """Return when the job can be run."""
+    async def until_ready(self, asked: Json) -> None:
+        """Return when the job can be run; `asked` is what `create` has answered, if it has."""
 
     @abstractmethod
     async def run(self) -> str:
@@ -168,13 +168,14 @@ async def begin(job: CloudRunJob, body: Json) -> CloudRunExecution:
     """
     tries = 0
 
-    async def create() -> None:
+    async def create() -> Json:
         try:
-            await job.create(body)
+            return await job.create(body)
         except GoogleError as error:
             # One of this name may come of an earlier try.
             if error.status != CONFLICT or not _is_same(await job.marks(), body):
                 raise
+            return {}
 
     async def run() -> str:
         nonlocal tries
@@ -183,9 +184,9 @@ async def begin(job: CloudRunJob, body: Json) -> CloudRunExecution:
             return found[0]
         return await job.run()
 
-    await patiently(create)
+    asked = await patiently(create)
     try:
-        await patiently(job.until_ready)
+        await patiently(lambda: job.until_ready(asked))
         return CloudRunExecution(job, await patiently(run))
     except GoogleError:
         await _delete_quietly(job)

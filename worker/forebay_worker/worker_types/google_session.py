@@ -27,7 +27,7 @@ Json = dict[str, Any]
 
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 TIMEOUT = httpx.Timeout(20.0)
-OPERATION_PAUSES = (0.2, 0.5, 1.0, 2.0)  # seconds; the last one is repeated
+PAUSES = (0.2, 0.5, 1.0, 2.0)  # seconds between looks at what takes a moment; the last goes on
 # How long a request that was turned away is sent again: rates recover, quotas of machines do not.
 THROTTLED_SECONDS = 60.0
 QUOTA_SECONDS = 3.0
@@ -143,9 +143,9 @@ class GoogleSession:
 
         Raises `GoogleError`.
         """
-        pauses = iter(OPERATION_PAUSES)
+        pauses = iter(PAUSES)
         while not operation.get("done"):
-            await asyncio.sleep(next(pauses, OPERATION_PAUSES[-1]))
+            await asyncio.sleep(next(pauses, PAUSES[-1]))
             operation = await self.send("GET", url)
         if failure := operation.get("error"):
             raise _told(HTTP_STATUS.get(failure.get("code"), 500), failure)
