@@ -10,6 +10,7 @@ from forebay.wire.work_pools import WorkPoolCreate
 from forebay.wire.work_queues import WorkQueueCreate, WorkQueueUpdate
 from tests.acceptance.conftest import Terraform
 from tests.conftest import RunningServer
+from tests.proxy import Treatment, proxied
 
 pytestmark = pytest.mark.terraform
 
@@ -92,6 +93,30 @@ def test_a_change_is_made_in_place(
     assert planned == {ADDRESS: ["update"]}
     assert after["id"] == before["id"]
     assert terraform.plan(changed) == {}
+
+
+def test_a_rename_whose_answer_gets_lost_is_carried_out_once_and_told_as_done(
+    terraform: Terraform, client: Client
+) -> None:
+    before = terraform.apply(a_queue(priority=5))[ADDRESS]
+    renamed = a_queue("renamed", priority=3, description="new")
+    treated: list[str] = []
+
+    def drop_the_first_of_each(number: int, line: str) -> Treatment:
+        is_first = line.startswith("PATCH") and line not in treated
+        treated.append(line)
+        return "drop" if is_first else "pass"
+
+    with proxied(client.settings.api_url, drop_the_first_of_each) as proxy:
+        terraform.environment["FOREBAY_API_URL"] = proxy.url
+        after = terraform.apply(renamed)[ADDRESS]
+        second_plan = terraform.plan(renamed)
+
+    queue = client.send(work_queues.read("pool", "renamed"))
+    assert after["id"] == before["id"] == str(queue.id)
+    assert (queue.priority, queue.description) == (3, "new")
+    assert [line.split()[0] for line in treated].count("PATCH") == 4
+    assert second_plan == {}
 
 
 def test_a_limit_and_a_description_can_be_cleared(terraform: Terraform, client: Client) -> None:

@@ -46,6 +46,13 @@ def update(pool: str, name: str, body: WorkQueueUpdate) -> Call[None]:
     return call("PATCH", path, None, body, is_repeatable=True)
 
 
+def rename(id: UUID, name: str) -> Call[None]:
+    """Give a queue another name. By id, so that it may be sent again: its path changes with it."""
+    return call(
+        "PATCH", f"/work_queues/{id}", None, WorkQueueUpdate(name=name), is_repeatable=True
+    )
+
+
 def delete(pool: str, name: str) -> Call[None]:
     """Delete a queue. 409 for the pool's default queue."""
     return call("DELETE", f"/work_pools/{segment(pool)}/queues/{segment(name)}")

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from forebay.errors import Conflict, FieldProblem, Invalid, NotFound
 from forebay_provider.api import calls, wire
@@ -110,9 +111,13 @@ class WorkQueueResource(Resource[WorkQueue, Connection]):
 
     def update(self, plan: WorkQueue, state: WorkQueue) -> WorkQueue:
         pool = state.work_pool_name
+        if plan.name != state.name:
+            # By itself and first: what follows is sent to the path that the new name makes.
+            self.client.send(calls.work_queues.rename(UUID(state.id), plan.name))
+            state.name = plan.name
         body = to_wire(plan, wire.work_queues.WorkQueueUpdate, since=state)
         if body.model_fields_set:
-            self.client.send(calls.work_queues.update(pool, state.name, body))
+            self.client.send(calls.work_queues.update(pool, plan.name, body))
         read = calls.work_queues.read(pool, plan.name)
         return completed(plan, lambda: _found(self.client.send(read), plan))
 
