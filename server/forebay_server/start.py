@@ -64,7 +64,11 @@ async def prepare(settings: ServerSettings) -> LocalToken | None:
     knows it (the address may have changed since). A token is stored only as a hash, so any
     other cannot be told.
     """
-    database = Database(settings.effective_database_url, synchronous=settings.sqlite_synchronous)
+    database = Database(
+        settings.effective_database_url,
+        synchronous=settings.sqlite_synchronous,
+        may_take_long=True,
+    )
     try:
         await upgrade(database.engine)
         async with database.write() as db:

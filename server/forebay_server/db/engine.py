@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
 import orjson
-from sqlalchemy import Connection, Executable, Row, event, func, select
+from sqlalchemy import Connection, ExceptionContext, Executable, Row, event, func, select
 from sqlalchemy.engine import CursorResult, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -22,6 +22,14 @@ T = TypeVar("T")
 MAX_WAITING_WRITERS = 1000  # on SQLite; above that a caller is told to come back
 BUSY_TIMEOUT_SECONDS = 10
 SQLITE_READERS = 4
+
+# Within these PostgreSQL answers or is taken for gone, also where no packet comes back. At most one
+# of the three is waited out in a request, since whoever has waited in vain is answered with 503.
+CONNECT_SECONDS = 4.0
+PING_SECONDS = 2.0  # of a pooled connection, before it is used
+CHECKOUT_SECONDS = 6.0  # for a connection: a free one, tried, or a new one
+STATEMENT_SECONDS = 8.0  # the database itself gives up after 10, if it still hears anything
+CLOSE_SECONDS = 3.0  # at the end
 
 
 class Transaction:
@@ -81,7 +89,10 @@ class Transaction:
 class Database:
     """The engine behind the server; `read` and `write` open transactions."""
 
-    def __init__(self, url: str, *, synchronous: str = "FULL") -> None:
+    def __init__(
+        self, url: str, *, synchronous: str = "FULL", may_take_long: bool = False
+    ) -> None:
+        """With `may_take_long` statements have all the time they need, as migrations do."""
         self.url = make_url(url)
         self.dialect = self.url.get_backend_name()
         self.broker = Broker()
@@ -91,7 +102,7 @@ class Database:
             self._writer = _sqlite_engine(url, "BEGIN IMMEDIATE", synchronous, pool_size=1)
             self._reader = _sqlite_engine(url, "BEGIN", synchronous, pool_size=SQLITE_READERS)
         else:
-            self._writer = _postgres_engine(url)
+            self._writer = _postgres_engine(url, None if may_take_long else STATEMENT_SECONDS)
             # A single statement needs no BEGIN and COMMIT around it.
             self._reader = self._writer.execution_options(isolation_level="AUTOCOMMIT")
 
@@ -103,7 +114,7 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Transaction]:
         """A transaction that only reads."""
-        async with self._reader.connect() as connection:
+        async with self._connected(self._reader) as connection:
             yield Transaction(connection, self.dialect, self.broker)
 
     @asynccontextmanager
@@ -132,15 +143,26 @@ class Database:
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[Transaction]:
-        async with self._writer.begin() as connection:
+        async with self._connected(self._writer) as connection, connection.begin():
             transaction = Transaction(connection, self.dialect, self.broker)
             yield transaction
         transaction.committed()
 
+    @asynccontextmanager
+    async def _connected(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        """A connection of the pool. Raises `TimeoutError` when there is none in time."""
+        is_remote = self.dialect != "sqlite"
+        async with AsyncExitStack() as stack:
+            async with asyncio.timeout(CHECKOUT_SECONDS if is_remote else None):
+                connection = await stack.enter_async_context(engine.connect())
+            yield connection
+
     async def close(self) -> None:
-        """Close every connection."""
-        await self._writer.dispose()
-        await self._reader.dispose()
+        """Close every connection; one to a silent database is given up."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._writer.dispose()
+                await self._reader.dispose()
 
 
 def _json_engine(url: str, **options: Any) -> AsyncEngine:
@@ -182,18 +204,51 @@ def _sqlite_engine(url: str, begin: str, synchronous: str, *, pool_size: int) ->
     return engine
 
 
-def _postgres_engine(url: str) -> AsyncEngine:
+def _postgres_engine(url: str, statement_seconds: float | None) -> AsyncEngine:
     timeouts = {
         "lock_timeout": "2s",
         "statement_timeout": "10s",
         "idle_in_transaction_session_timeout": "10s",
         "application_name": "forebay",
     }
-    return _json_engine(
+    engine = _json_engine(
         url,
         pool_size=10,
         max_overflow=0,
         pool_timeout=10,
         pool_pre_ping=True,
-        connect_args={"server_settings": timeouts},
+        connect_args={
+            "server_settings": timeouts,
+            "timeout": CONNECT_SECONDS,
+            "command_timeout": statement_seconds,
+        },
     )
+    # The dialect's own has no bound, and begins a transaction for each ping.
+    engine.sync_engine.dialect.do_ping = _ping  # type: ignore[method-assign]
+
+    @event.listens_for(engine.sync_engine, "handle_error")
+    def _cut_off(context: ExceptionContext) -> None:
+        """A connection that was silent once is not asked to roll back or to say farewell."""
+        if isinstance(context.original_exception, TimeoutError) and context.connection is not None:
+            driver = context.connection.connection.driver_connection
+            if driver is not None:
+                driver.terminate()
+            context.is_disconnect = True
+
+    return engine
+
+
+def _ping(connection: Any) -> bool:
+    """Whether a pooled connection answers; if not, the pool's others are not trusted either."""
+    return bool(connection.run_async(_is_alive))
+
+
+async def _is_alive(driver: Any) -> bool:
+    from asyncpg import InterfaceError, PostgresError  # which only this database needs
+
+    try:
+        await driver.fetchrow(";", timeout=PING_SECONDS)
+    except (InterfaceError, PostgresError, OSError):
+        driver.terminate()
+        return False
+    return True
