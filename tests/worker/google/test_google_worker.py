@@ -196,11 +196,22 @@ async def test_job_that_could_not_be_run_is_deleted(
 
 
 @on_each
-@pytest.mark.parametrize("method", ["jobs.create", "jobs.run", "customJobs.create"])
 async def test_execution_whose_start_was_not_answered_is_the_only_one(
-    worker_type: GoogleWorker[Any], cloud: Cloud, method: str
+    worker_type: GoogleWorker[Any], cloud: Cloud
 ) -> None:
-    cloud.lost_answers = {f".{method}": 1}
+    cloud.lost_answers = {".jobs.create": 1, ".jobs.run": 1, ".customJobs.create": 1}
+
+    outcome = await carried_out(worker_type, a_configuration(worker_type), claimed())
+
+    assert outcome.exit_code == 0
+    assert cloud.executed == 1
+
+
+@on_each
+async def test_execution_whose_start_is_throttled_starts_later(
+    worker_type: GoogleWorker[Any], cloud: Cloud
+) -> None:
+    cloud.throttled = 2
 
     outcome = await carried_out(worker_type, a_configuration(worker_type), claimed())
 
@@ -277,15 +288,3 @@ async def test_execution_is_adopted_under_its_claim_by_its_worker_only(
     await successor.kill(started, 1)
     assert (await successor.wait(started)).reason.endswith("was cancelled")
     await successor.close()
-
-
-@on_cloud_run
-async def test_failed_task_is_followed_by_another_try_only_if_the_template_says_so(
-    worker_type: GoogleWorker[Any], cloud: Cloud
-) -> None:
-    configuration = a_configuration(worker_type, "false")
-
-    outcome = await carried_out(worker_type, configuration, claimed())
-
-    assert outcome.exit_code == 1
-    assert cloud.executed == 1
