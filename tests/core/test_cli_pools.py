@@ -296,3 +296,41 @@ def test_taken_queue_name_and_default_queue_exit_with_4(run: Run, pool: str) -> 
     kept = run("work-queue", "delete", "default", "-p", pool, "--yes")
 
     assert taken.returncode == kept.returncode == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "inputs"),
+    [
+        (
+            ["s3", "--bucket", "b", "--aws-credentials-block-name", "c"],
+            "s3",
+            {"bucket": "b", "aws_credentials_block_name": "c", "requires": "prefect-aws"},
+        ),
+        (["gcs", "--bucket", "b"], "gcs", {"bucket": "b", "requires": "prefect-gcp"}),
+        (
+            [
+                *("azure-blob-storage", "--container", "b"),
+                *("--azure-blob-storage-credentials-block-name", "c"),
+            ],
+            "azure-blob-storage",
+            {
+                "container": "b",
+                "azure_blob_storage_credentials_block_name": "c",
+                "requires": "prefect-azure",
+            },
+        ),
+    ],
+)
+def test_storage_of_bundles_is_chosen_and_shown(
+    run: Run, pool: str, options: list[str], kind: str, inputs: dict[str, str]
+) -> None:
+    before = run("work-pool", "storage", "inspect", pool)
+
+    made = run("work-pool", "storage", "configure", options[0], pool, *options[1:])
+
+    shown = as_json(run("work-pool", "storage", "inspect", pool, "-o", "json"))
+    assert "keeps no bundles" in before.stdout
+    assert made.returncode == 0, made.stderr
+    assert shown["type"] == kind
+    assert list(shown["bundle_upload_step"].values()) == [inputs]
+    assert list(shown["bundle_execution_step"].values()) == [inputs]

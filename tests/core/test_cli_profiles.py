@@ -175,3 +175,24 @@ def test_refusals_change_nothing(file: Path, args: tuple[str, ...], code: int) -
 
     assert ended.returncode == code
     assert file.read_text() == FILE
+
+
+@pytest.mark.usefixtures("file")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--profile", "two words", "config", "view"],
+        ["config", "--profile", "two words", "view"],
+        ["config", "view", "--profile=two words", "--no-prompt"],
+    ],
+)
+def test_profile_may_be_named_behind_every_group_and_command(words: list[str]) -> None:
+    assert as_json(run_here(*words, "-o", "json"))["profile"] == "two words"
+
+
+@pytest.mark.usefixtures("file")
+def test_option_without_its_value_is_told() -> None:
+    ended = run_here("config", "view", "--profile")
+
+    assert ended.returncode == 2
+    assert "--profile needs a value" in ended.stderr

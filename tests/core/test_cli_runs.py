@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from forebay.calls import flow_runs, work_pools
 from forebay.client import Client
 from forebay.wire.deployments import Deployment
@@ -322,3 +324,44 @@ def test_run_that_nothing_holds_is_said_to_be_taken_next(
     shown = run("flow-run", "explain", made.id).stdout
 
     assert "Nothing holds it" in shown
+
+
+FLOW = """
+def say_hello(name, times=1):
+    print("hello", name)
+
+
+def fail(name, times=1):
+    raise ValueError(name)
+"""
+
+
+def test_run_is_executed_here_and_retried_here_with_another_function(
+    run_process: Run,
+    deployment: Deployment,
+    client: Client,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "hello.py").write_text(FLOW)
+    made = start(client, deployment)
+
+    monkeypatch.setenv("PREFECT__FLOW_RUN_ID", str(made.id))
+    executed = run_process("flow-run", "execute")
+    state = client.send(flow_runs.read(made.id))
+    retried = run_process("flow-run", "retry", str(made.id), "-e", "hello.py:fail", "-o", "json")
+
+    assert executed.returncode == 0, executed.stderr
+    assert "hello you" in executed.stdout
+    assert (state.state_type, state.run_count) == (StateType.COMPLETED, 1)
+    assert as_json(retried)["state_type"] == "FAILED"
+    failed = client.send(flow_runs.read(made.id))
+    assert (failed.state_type, failed.run_count) == (StateType.FAILED, 2)
+    assert not client.send(work_pools.workers(str(made.work_pool_name)))
+
+
+def test_execution_without_a_run_s_id_says_what_is_missing(run: Run) -> None:
+    ended = run("flow-run", "execute")
+
+    assert ended.returncode == 2
+    assert "FOREBAY_FLOW_RUN_ID" in ended.stderr

@@ -107,3 +107,15 @@ def test_names_in_brackets_are_shown_as_they_are(environment: dict[str, str]) ->
 
     assert code == 0
     assert name in shown
+
+
+def test_terminal_is_not_asked_where_nobody_wants_questions(environment: dict[str, str]) -> None:
+    name = f"pool {uuid.uuid4()}"
+
+    code, shown = on_terminal(environment, "work-pool", "create", name, "--no-prompt")
+    refused, told = on_terminal(environment, "work-pool", "delete", name, "--no-prompt")
+
+    assert code == 0
+    assert "Type of the pool" not in shown
+    assert refused == 2
+    assert "--yes" in told

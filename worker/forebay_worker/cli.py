@@ -21,6 +21,9 @@ def start(
         list[str] | None,
         typer.Option("--work-queue", "-q", help="Queue to serve, made if missing; repeatable."),
     ] = None,
+    empty_work_queue: Annotated[
+        bool, typer.Option("--empty-work-queue", help="Serve all queues after all.")
+    ] = False,
     type: Annotated[
         str | None, typer.Option("--type", "-t", help="Worker type; default: the pool's.")
     ] = None,
@@ -94,7 +97,7 @@ def start(
         health_port=health_port if with_healthcheck else None,
         install_policy=install_policy,
         options=WorkerOptions(
-            queue_names=tuple(work_queue or ()),
+            queue_names=() if empty_work_queue else tuple(work_queue or ()),
             limit=limit,
             prefetch_seconds=prefetch_seconds,
             grace_seconds=grace,

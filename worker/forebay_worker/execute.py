@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TypeVar
@@ -26,6 +27,7 @@ from forebay.wire.states import StateCreate, StateType, Verdict, VerdictStatus, 
 from forebay_worker.capture import Echo, Sink, captured
 from forebay_worker.channel import RunChannel
 from forebay_worker.entrypoints import BadEntrypoint, call_function, enter_base, load_function
+from forebay_worker.holding import held
 from forebay_worker.proposals import backoff, is_accepted, is_passing, new_state, reason
 from forebay_worker.shipping import LogShipper
 
@@ -36,6 +38,7 @@ T = TypeVar("T")
 RUN_VARIABLE = "FOREBAY_FLOW_RUN_ID"
 CLAIM_VARIABLE = "FOREBAY_CLAIM"
 PARAMETERS_VARIABLE = "FOREBAY_PARAMETERS"
+ENTRYPOINT_VARIABLE = "FOREBAY_ENTRYPOINT"  # instead of the deployment's; its code lies here
 # Set where the worker itself reports RUNNING and the end, because it runs a command.
 REPORTED_VARIABLE = "FOREBAY_WORKER_REPORTS_STATES"
 
@@ -56,6 +59,7 @@ class Execution:
     claim: str | None
     sink: Sink
     is_reported_by_worker: bool = False
+    entrypoint: str | None = None  # of code that lies here; by default the deployment's
     folder: str = field(default_factory=os.getcwd)  # where relative paths begin, in every try
 
     def go(self) -> int:
@@ -96,6 +100,10 @@ class Execution:
         return self._end(new_state(StateType.COMPLETED))
 
     def _call(self) -> None:
+        if self.entrypoint is not None:
+            os.chdir(self.folder)
+            call_function(load_function(self.entrypoint), self.run.parameters)
+            return
         if self.run.deployment_id is None:
             raise BadEntrypoint("The run has no deployment, so there is no entrypoint to call.")
         try:
@@ -186,22 +194,25 @@ def main(environ: Mapping[str, str] = os.environ) -> int:
 
 def _execute(client: Client, run_id: UUID, environ: Mapping[str, str]) -> int:
     channel = RunChannel.from_environment(environ)
+    claim = environ.get(CLAIM_VARIABLE)
     sink: Sink = channel or Echo(ApiSink(client), sys.stdout)
     lost_worker = threading.Event()
     if channel:
         channel.watch(lambda: _end_without_worker(lost_worker))
     try:
         run = _patiently(client, flow_runs.read(run_id))
-        execution = Execution(
-            client, run, environ.get(CLAIM_VARIABLE), sink, REPORTED_VARIABLE in environ
-        )
-        try:
-            with captured(run_id, sink):
-                return execution.go()
-        except SystemExit:
-            if lost_worker.is_set():
-                execution.give_up("The worker that started the run is gone.")
-            raise
+        is_reported = REPORTED_VARIABLE in environ
+        with held(client, run) if claim is None else nullcontext(claim) as own_claim:
+            execution = Execution(
+                client, run, own_claim, sink, is_reported, environ.get(ENTRYPOINT_VARIABLE)
+            )
+            try:
+                with captured(run_id, sink):
+                    return execution.go()
+            except SystemExit:
+                if lost_worker.is_set():
+                    execution.give_up("The worker that started the run is gone.")
+                raise
     finally:
         sink.close(FLUSH_SECONDS)
 

@@ -15,6 +15,7 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution,
 
 import typer
 
+from forebay.cli.everywhere import may_ask
 from forebay.cli.failures import MissingPackage
 
 logger = logging.getLogger(__name__)
@@ -82,7 +83,7 @@ def ensure_installed(worker_type: str, policy: InstallPolicy) -> None:
     lacks = (
         f"The worker type {worker_type!r} needs {', '.join(extra.missing)}, not installed here."
     )
-    if policy is InstallPolicy.PROMPT and sys.stdin.isatty():
+    if policy is InstallPolicy.PROMPT and may_ask():
         may_install = typer.confirm(f"{lacks} Install {extra.requirement}?", err=True)
     if not may_install:
         raise MissingPackage(

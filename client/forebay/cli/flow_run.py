@@ -208,6 +208,15 @@ def retry(
     run: Annotated[
         str, typer.Argument(metavar="ID|NAME", help="Id or name of the run.", show_default=False)
     ],
+    entrypoint: Annotated[
+        str | None,
+        typer.Option(
+            "--entrypoint",
+            "-e",
+            metavar="FILE.py:FUNCTION",
+            help="Execute it here and now, as this function; needed without a deployment.",
+        ),
+    ] = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Let a run that has ended be taken by a worker again, with the same parameters."""
@@ -228,9 +237,10 @@ def retry(
                 f"The run {ended.name!r} is {ended.state_name} and has not ended; "
                 f"`forebay flow-run cancel {ended.id}` ends it."
             )
-        if ended.deployment_id is None:
+        if ended.deployment_id is None and entrypoint is None:
             raise Refused(
-                f"The run {ended.name!r} has no deployment, so no worker can take it again."
+                f"The run {ended.name!r} has no deployment, so no worker can take it again; "
+                "--entrypoint FILE.py:FUNCTION executes it here."
             )
         verdict = client.send(flow_runs.set_state(ended.id, proposal, force=True))
         retried = client.send(flow_runs.read(ended.id))
@@ -238,10 +248,39 @@ def retry(
         raise Refused(
             f"The run {ended.name!r} was not retried: {getattr(verdict.details, 'reason', None)}"
         )
+    if entrypoint is not None:
+        from forebay.cli.executing import execute_here
+
+        code = execute_here(ended.id, output, entrypoint)
+        _print_executed(ended.id, output)
+        raise typer.Exit(code)
     text = f"The run {ended.name!r} will run again. Follow it: forebay flow-run watch {ended.id}"
     say(text, output)
     if output is Output.JSON:
         print_json(retried)
+
+
+@app.command()
+def execute(
+    run_id: Annotated[
+        UUID | None,
+        typer.Argument(
+            metavar="ID",
+            envvar=["FOREBAY_FLOW_RUN_ID", "PREFECT__FLOW_RUN_ID"],
+            help="Id of the run.",
+            show_default=False,
+        ),
+    ] = None,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Execute a run in this environment, as what a worker starts does; its lines go to stdout."""
+    from forebay.cli.executing import execute_here
+
+    if run_id is None:
+        raise typer.BadParameter("name the run, or set FOREBAY_FLOW_RUN_ID.")
+    code = execute_here(run_id, output)
+    _print_executed(run_id, output)
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -292,6 +331,14 @@ def delete(
     say(f"Deleted the run {run.name!r}.", output)
     if output is Output.JSON:
         print_json(run)
+
+
+def _print_executed(run_id: UUID, output: Output) -> None:
+    from forebay.calls import flow_runs
+
+    if output is Output.JSON:
+        with connect() as client:
+            print_json(client.send(flow_runs.read(run_id)))
 
 
 def _read_by_id_or_name(client: "Client", text: str) -> "FlowRun":

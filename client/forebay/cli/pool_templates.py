@@ -2,13 +2,13 @@
 
 import difflib
 import json
-import sys
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
 import typer
 
+from forebay.cli.everywhere import may_ask
 from forebay.cli.failures import MissingPackage
 from forebay.templates import variable_schemas, with_defaults
 
@@ -73,7 +73,7 @@ def differences(before: Any, after: Any, names: tuple[str, str]) -> list[str]:
 
 def ask_type() -> str:
     """The worker type of a new pool: asked on a terminal, else the default one."""
-    if not sys.stdin.isatty():
+    if not may_ask():
         return DEFAULT_TYPE
     from forebay.pool_types import pool_types
 

@@ -4,7 +4,6 @@ Listing them imports none of them: the module of a group is imported when one of
 is called, so that `forebay work-pool ls` never pays for the server.
 """
 
-import os
 from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +13,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
 
 from forebay import __version__
+from forebay.cli.everywhere import choose_profile, choose_prompts, take_out
 from forebay.cli.failures import MissingPackage
 from forebay.cli.spelling import spell_out
 
@@ -57,14 +57,16 @@ class LazyGroup(TyperGroup):
         super().__init__(name=name, help=help)
         self._load = load
 
-    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+    def make_context(
+        self, info_name: Any, args: list[str], parent: Any = None, **extra: Any
+    ) -> Any:
         """The context of the real group, which click then goes on with."""
         app = self._load()
         app.rich_markup_mode = MARKUP
         spell_out(app)
         group = get_group(app)
         group.name, group.help = self.name, self.help
-        return group.make_context(*args, **kwargs)
+        return group.make_context(info_name, take_out(args), parent, **extra)
 
 
 class LazyCommand(TyperCommand):
@@ -74,14 +76,16 @@ class LazyCommand(TyperCommand):
         super().__init__(name=name, help=help)
         self._load = load
 
-    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+    def make_context(
+        self, info_name: Any, args: list[str], parent: Any = None, **extra: Any
+    ) -> Any:
         """The context of the real command."""
         app = self._load()
         app.rich_markup_mode = MARKUP
         spell_out(app)
         command = get_command(app)
         command.name = self.name
-        return command.make_context(*args, **kwargs)
+        return command.make_context(info_name, take_out(args), parent, **extra)
 
 
 class AnnouncedGroup(LazyGroup):
@@ -182,12 +186,22 @@ def _options(
     ] = False,
     profile: Annotated[
         str | None,
-        typer.Option(help="Name of the profile whose address and credentials are used."),
+        typer.Option(
+            help="Name of the profile whose address and credentials are used; may stand behind "
+            "any command too."
+        ),
+    ] = None,
+    prompt: Annotated[
+        bool | None,
+        typer.Option(
+            "--prompt/--no-prompt",
+            help="Whether a terminal is asked; may stand behind any command too.",
+        ),
     ] = None,
 ) -> None:
+    choose_prompts(prompt)
     if profile:
-        # The groups of other packages, and the processes that they start, read it there.
-        os.environ["FOREBAY_PROFILE"] = profile
+        choose_profile(profile)
 
 
 def _loader(module: str) -> Callable[[], typer.Typer]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
+from forebay.cli.everywhere import may_ask
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
@@ -46,7 +48,7 @@ def confirm(question: str, yes: bool) -> None:
     """Go on only when the user agrees; without a terminal only `--yes` is agreement."""
     if yes:
         return
-    if not sys.stdin.isatty():
+    if not may_ask():
         raise typer.BadParameter("nobody can be asked here; add --yes to go on.")
     typer.confirm(question, abort=True, err=True)
 

@@ -24,6 +24,7 @@ from forebay.cli.output import (
     print_table,
     say,
 )
+from forebay.cli.pool_storage import app as storage_app
 from forebay.cli.pool_templates import (
     DEFAULT_TYPE,
     Source,
@@ -197,6 +198,7 @@ def inspect(
 
 
 app.registered_commands += changes_app.registered_commands
+app.add_typer(storage_app, name="storage")
 
 
 @app.command("get-default-base-job-template")
