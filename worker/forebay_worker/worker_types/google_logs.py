@@ -4,6 +4,7 @@ Entries arrive seconds late and not in order, and reading them is a scarce quota
 they are read in few, large pages, each time from somewhat before the last one.
 """
 
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
@@ -93,7 +94,7 @@ def entry_text(entry: Json) -> str:
     payload = entry.get("jsonPayload")
     if isinstance(payload, dict):
         # A line that is JSON is stored as an object; its message is what people want to read.
-        text = payload.get("message") or payload
+        text = payload.get("message") or json.dumps(payload, ensure_ascii=False)
     else:
         text = entry.get("textPayload", "")
     return str(text).rstrip("\n")
