@@ -1,12 +1,16 @@
 """What `terraform plan` costs with our provider, against a bare grpcio provider.
 
-    python bench/provider_start.py [--rounds 10] [--many 500]
+    python bench/provider_start.py [--rounds 10] [--many 500] [--tf PYTHON]
 
 Both are run in turns, so that a busy machine slows both. CPU is the user and system time of
 Terraform and everything that it starts, without the server's. Three plans are measured: of a pool
 to create, for which no server is asked, of a pool that exists and has not changed, which is read
 from a server, and of many pools and queues that exist, with the number of requests to the server.
-The bare provider asks no server in any.
+The bare provider asks no server in any; its many objects refer to each other as ours do, because
+what Terraform does for a reference is its own cost.
+
+With `--tf`, a Python that has the package `tf`, a sample provider of that package plans its
+resource too, and our plan, with the whole schema loaded, is compared with it.
 """
 
 import argparse
@@ -25,9 +29,14 @@ from pathlib import Path
 
 from forebay_provider import installation
 
-TARGET_RATIO, TARGET_RATIO_OF_MANY, TARGET_REQUESTS = 1.35, 1.6, 20
-SOURCES = {"bare": "example.com/bench/bare", "forebay": "registry.terraform.io/forebay/forebay"}
+TARGET_RATIO, TARGET_RATIO_OF_MANY, TARGET_RATIO_TO_TF, TARGET_REQUESTS = 1.35, 1.6, 1.0, 20
+SOURCES = {
+    "bare": "example.com/bench/bare",
+    "tf": "example.com/bench/tf",
+    "forebay": "registry.terraform.io/forebay/forebay",
+}
 CONFIGURATIONS = {
+    "tf": 'resource "tf_pool" "one" {\n  name = "etl"\n}\n',
     "bare": 'resource "bare_pool" "one" {\n  name = "etl"\n}\n',
     "forebay": 'resource "forebay_work_pool" "one" {\n  name = "etl"\n  type = "process"\n}\n',
 }
@@ -35,8 +44,12 @@ CONFIGURATIONS = {
 MANY = {
     "bare": """
 resource "bare_pool" "many" {{
-  count = {many}
+  count = {pools}
   name  = "pool ${{count.index}}"
+}}
+resource "bare_pool" "queues" {{
+  count = {queues}
+  name  = "${{bare_pool.many[count.index % {pools}].name}} queue ${{count.index}}"
 }}
 """,
     "forebay": """
@@ -69,19 +82,20 @@ def prepare(
     return work
 
 
-def install_bare(mirror: Path) -> None:
-    """Put the bare provider into the mirror, started the same way as ours."""
+def install(mirror: Path, interpreters: dict[str, str]) -> None:
+    """Put ours into the mirror, and each of the others, started the same way."""
     ours = installation.install(mirror)
-    folder = mirror / SOURCES["bare"] / "1.0.0" / ours.platform
-    folder.mkdir(parents=True)
-    module = Path(__file__).with_name("bare_provider.py")
-    shutil.copy(module, mirror / "bare_provider.py")
-    script = folder / "terraform-provider-bare_v1.0.0"
-    script.write_text(
-        f"#!{sys.executable} -I\nimport sys\nsys.path.insert(0, {str(mirror)!r})\n"
-        "import bare_provider\n"
-    )
-    script.chmod(0o755)
+    for name, interpreter in interpreters.items():
+        folder = mirror / SOURCES[name] / "1.0.0" / ours.platform
+        folder.mkdir(parents=True)
+        module = f"{name}_provider"
+        shutil.copy(Path(__file__).with_name(f"{module}.py"), mirror)
+        script = folder / f"terraform-provider-{name}_v1.0.0"
+        script.write_text(
+            f"#!{interpreter} -I\nimport sys\nsys.path.insert(0, {str(mirror)!r})\n"
+            f"import {module}\n"
+        )
+        script.chmod(0o755)
 
 
 @contextmanager
@@ -127,8 +141,9 @@ def compare(
     environment: dict[str, str],
     rounds: int,
     ratio: float = TARGET_RATIO,
+    base: str = "bare",
 ) -> None:
-    """Measure both in turns and print medians and their ratio."""
+    """Measure all in turns and print medians, and the ratio of ours to `base`."""
     figures: dict[str, list[tuple[float, float]]] = {name: [] for name in works}
     for work in works.values():
         measure(work, environment)  # writes bytecode and keeps the certificate
@@ -136,25 +151,27 @@ def compare(
         for name, work in works.items():
             figures[name].append(measure(work, environment))
     print(f"{title} (median of {rounds})")
-    medians = {}
+    medians: dict[str, tuple[float, float]] = {}
     for name, runs in figures.items():
         cpu, wall = (statistics.median(column) for column in zip(*runs, strict=True))
         medians[name] = cpu, wall
         print(f"  {name:8} {cpu:.3f} s CPU  {wall:.3f} s wall")
-    (cpu, wall), (bare_cpu, bare_wall) = medians["forebay"], medians["bare"]
-    target = f"target: at most {ratio} CPU"
-    print(f"  {'ratio':8} {cpu / bare_cpu:.2f} CPU     {wall / bare_wall:.2f} wall    ({target})")
+    (cpu, wall), (base_cpu, base_wall) = (medians.pop(name) for name in ("forebay", base))
+    target = f"target: at most {ratio} CPU and wall"
+    print(f"  {'ratio':8} {cpu / base_cpu:.2f} CPU     {wall / base_wall:.2f} wall    ({target})")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--many", type=int, default=500, help="resources of the last plan")
+    parser.add_argument("--tf", metavar="PYTHON", help="a Python that has the package tf")
     options = parser.parse_args()
     rounds, many = options.rounds, options.many
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        install_bare(folder / "mirror")
+        others = {"bare": sys.executable} | ({"tf": options.tf} if options.tf else {})
+        install(folder / "mirror", others)
         configuration = folder / "terraformrc"
         path = json.dumps(str(folder / "mirror"))
         configuration.write_text(
@@ -167,8 +184,14 @@ def main() -> None:
             "FOREBAY_HOME": str(folder / "home"),
         }
         works = {
-            name: prepare(folder, name, environment, CONFIGURATIONS[name]) for name in SOURCES
+            name: prepare(folder, name, environment, CONFIGURATIONS[name])
+            for name in (*others, "forebay")
         }
+        if options.tf:
+            title = "plan of a pool to create, with our whole schema"
+            beside = {name: works[name] for name in ("tf", "forebay")}
+            compare(title, beside, environment, rounds, TARGET_RATIO_TO_TF, "tf")
+            del works["tf"]
         compare("plan of a pool to create", works, environment, rounds)
         with server(environment):
             for work in works.values():
