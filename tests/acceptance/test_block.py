@@ -7,7 +7,7 @@ import pytest
 from forebay.calls import blocks
 from forebay.client import Client
 from forebay.wire.blocks import BlockDocumentUpdate
-from tests.acceptance.conftest import Terraform, block
+from tests.acceptance.conftest import Expression, Terraform, block
 from tests.conftest import RunningServer
 
 pytestmark = pytest.mark.terraform
@@ -103,6 +103,28 @@ def test_drift_deletion_and_imports_are_seen(terraform: Terraform, client: Clien
     assert drifted == {ADDRESS: ["update"]}
     assert by_name == by_id == {}
     assert gone == {ADDRESS: ["create"]}
+
+
+def test_drift_is_seen_in_a_block_that_refers_to_another(
+    terraform: Terraform, client: Client
+) -> None:
+    def both(value: str = "mine") -> str:
+        reference = '{ "$ref" = { "block_document_id" = forebay_block.inner.id } }'
+        data = Expression(f'jsonencode({{ "value" = "{value}", "part" = {reference} }})')
+        outer = block(TYPE, type_slug="secret", name="outer", data=data)
+        inner = json.dumps({"value": "inside"})
+        return outer + block(TYPE, "inner", type_slug="secret", name="inner", data=inner)
+
+    made = terraform.apply(both())[ADDRESS]
+    same = terraform.plan(both())
+    client.send(blocks.update(made["id"], BlockDocumentUpdate(data={"value": "theirs"})))
+    drifted = terraform.plan(both())
+    terraform.apply(both())
+    client.send(blocks.update(made["id"], BlockDocumentUpdate(data={"part": {"other": 1}})))
+    without = terraform.plan(both())
+
+    assert same == {}
+    assert drifted == without == {ADDRESS: ["update"]}
 
 
 def test_what_is_wrong_with_a_block_is_named(terraform: Terraform, client: Client) -> None:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from forebay.errors import Conflict, FieldProblem, Invalid, NotFound
@@ -137,13 +137,21 @@ def _found(answer: "forebay.wire.blocks.BlockDocument", like: Block) -> Block:
     """The block as it is; its data only where the state has data to compare."""
     values = answer.model_dump(mode="json")
     slug = answer.block_type.slug if answer.block_type else like.type_slug
-    is_shown = like.data is not None and "$ref" not in like.data
     return from_values(
         Block,
         {
             **{name: values[name] for name in ("id", "name", "created")},
             "type_slug": slug,
-            "data": JsonText(json_text(values["data"])) if is_shown else like.data,
+            "data": None if like.data is None else JsonText(json_text(_as_written(values))),
             "data_wo_version": like.data_wo_version,
         },
     )
+
+
+def _as_written(document: dict[str, Any]) -> dict[str, Any]:
+    """A block's data with references where the API puts the data of the block referred to."""
+    references = {
+        field: {"$ref": {"block_document_id": found["block_document"]["id"]}}
+        for field, found in document["block_document_references"].items()
+    }
+    return {**document["data"], **references}
