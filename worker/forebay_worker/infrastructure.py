@@ -70,3 +70,9 @@ def base_name(configuration: JobConfiguration, assignment: Assignment, longest: 
     """The configured name, else the run's, as engines accept names."""
     given = configuration.name or assignment.run.name
     return dns_label(given, longest) or "run"
+
+
+def claim_name(base: str, assignment: Assignment) -> str:
+    """`base` with what tells run and claim from others; the same whenever a claim is started."""
+    epoch = marks(assignment)[CLAIM_MARK].rpartition(":")[2]
+    return f"{base}-{assignment.run.id.hex[-8:]}" + (f"-{epoch}" if epoch else "")
