@@ -117,7 +117,7 @@ class WorkerType(ABC, Generic[C]):
     async def adopt(
         self, infrastructure_id: str, configuration: C, assignment: Assignment
     ) -> str | None:
-        """Watch what an earlier worker of this name has started, as if it had been started here.
+        """Watch what an earlier worker has started, as if it had been started here.
 
         The claim under which it was started; none when there is nothing of the kind. Raises
         `StartFailed` when that cannot be found out now.

@@ -31,9 +31,11 @@ def marks(assignment: Assignment) -> dict[str, str]:
 
 
 def adopted_claim(found: Mapping[str, str] | None, assignment: Assignment) -> str | None:
-    """The claim among marks that were found; none when they are another's or run's."""
-    ours = marks(assignment)
-    if found and all(found.get(key) == ours[key] for key in (RUN_MARK, WORKER_MARK)):
+    """The claim among marks that were found; none when they are another run's.
+
+    Whoever started it: the server says whether this worker may go on with it.
+    """
+    if found and found.get(RUN_MARK) == marks(assignment)[RUN_MARK]:
         return found.get(CLAIM_MARK) or None
     return None
 

@@ -13,7 +13,7 @@ from forebay.calls import flow_runs, work_pools
 from forebay.errors import ForebayError
 from forebay.wire.flow_runs import FlowRun
 from forebay.wire.states import TERMINAL, StateType
-from forebay_worker.adoption import left_behind
+from forebay_worker.adoption import LOOK_SECONDS, LeftBehind
 from forebay_worker.base import StartFailed
 from forebay_worker.proposals import backoff
 from forebay_worker.runs import KILL_GRACE_SECONDS, WORKER_STOPPED, RunInHand, Surroundings
@@ -67,6 +67,7 @@ class Worker:
         self._tasks: set[asyncio.Task[None]] = set()
         self._awaited: dict[UUID, asyncio.Task[None]] = {}  # offers whose time has not come
         self._left_running: list[UUID] = []
+        self._left_behind = LeftBehind(surroundings)
         self._ended_at: dict[UUID, float] = {}  # runs over for the server, still in hand
         self._wake = asyncio.Event()
         self._trouble: set[str] = set()  # what does not work now, and has been told
@@ -109,12 +110,13 @@ class Worker:
         try:
             # The first heartbeat tells the server how long a lease this worker needs.
             await self._until_stopping(self._alive.wait())
-            await self._until_stopping(self._take_over())
+            await self._until_stopping(self._take_over(is_restarted=True))
             if self._options.run_once:
                 if not self._is_fenced():
                     await self._ask_once()
                 await self._until_stopping(self._all_done())
             else:
+                background.append(asyncio.create_task(self._keep_taking_over()))
                 await self._until_stopping(self._keep_asking())
             await self._drain()
         finally:
@@ -125,10 +127,17 @@ class Worker:
 
     # Work.
 
-    async def _take_over(self) -> None:
-        """Go on with what an earlier worker of this name has left running."""
-        async for run in left_behind(self._at):
+    async def _take_over(self, *, is_restarted: bool) -> None:
+        """Go on with what other workers have left running, or an earlier one of this name."""
+        found = self._left_behind.taken_over(self._runs, is_restarted=is_restarted)
+        async for run in found:
             self._hold(run, run.carry_on())
+
+    async def _keep_taking_over(self) -> None:
+        while self._left_behind.may_be_some and not self._at.stopping.is_set():
+            await asyncio.sleep(LOOK_SECONDS)
+            if not self._is_fenced():
+                await self._take_over(is_restarted=False)
 
     async def _tidy(self) -> None:
         """Have the worker type delete what ended long ago."""

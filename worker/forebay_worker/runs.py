@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from forebay.calls import Call, deployments, flow_runs, logs, work_pools
+from forebay.calls import Call, claims, deployments, flow_runs, logs, work_pools
 from forebay.client import AsyncClient
 from forebay.errors import ForebayError, NotFound
+from forebay.wire.claims import Adoption
 from forebay.wire.flow_runs import FlowRun, FlowRunUpdate
 from forebay.wire.logs import LogCreate
 from forebay.wire.states import TERMINAL, StateCreate, StateType, Verdict
@@ -110,7 +111,7 @@ class RunInHand:
         await telling
 
     async def find_again(self) -> bool:
-        """Whether an earlier worker of this name has started the run and it is still there.
+        """Whether the run that another worker has started is here, and is this worker's now.
 
         Then the run is in hand, and `carry_on` is what is left to do.
         """
@@ -123,18 +124,39 @@ class RunInHand:
             last = logs.filter(flow_run_id=self.run.id, newest_first=True, limit=1)
             for line in await self._patiently(last):
                 assignment = replace(assignment, logged_until=line.timestamp)
-            self._claim = await self._at.worker_type.adopt(
+            is_here = await self._at.worker_type.adopt(
                 infrastructure_id, self._configuration, assignment
             )
         except (StartFailed, InvalidConfiguration, NotFound) as error:
             logger.warning("run %s cannot be looked for: %s", self.run.name, error)
             return False
-        if self._claim is None:
+        if is_here is None or not await self._adopt(infrastructure_id):
             return False
         self._infrastructure_id = infrastructure_id
         self._told = self.run.state_type
         self._show("taken over", infrastructure_id)
         return True
+
+    async def _adopt(self, infrastructure_id: str) -> bool:
+        """Take the claim over; what was watched meanwhile is let go where that is refused."""
+        adoption = Adoption(
+            worker_name=self._at.worker_name,
+            flow_run_id=self.run.id,
+            infrastructure_id=infrastructure_id,
+        )
+        try:
+            adopted = await self._patiently(claims.adopt(self._at.pool_name, adoption))
+        except ForebayError as error:
+            self._show("not taken over", str(error))
+            await self._let_go(infrastructure_id)
+            return False
+        self._claim = adopted.claim
+        return True
+
+    async def _let_go(self, infrastructure_id: str) -> None:
+        waiting = asyncio.create_task(self._at.worker_type.wait(infrastructure_id))
+        await asyncio.sleep(0)
+        await self._settle(waiting)
 
     async def carry_on(self) -> None:
         """Wait for a run that was found again and see that its end is reported."""
@@ -289,7 +311,9 @@ class RunInHand:
         await self._conclude(Outcome(None, "nothing had been started"))
 
     async def _report(self, proposed: StateCreate) -> None:
-        call = flow_runs.set_state(self.run.id, proposed, claim=self._claim)
+        call = flow_runs.set_state(
+            self.run.id, proposed, claim=self._claim, worker=self._at.worker_name
+        )
         try:
             verdict: Verdict = await self._patiently(call)
         except ForebayError as error:

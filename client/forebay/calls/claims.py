@@ -1,7 +1,8 @@
 """Claims of many runs at once. A Forebay extension: other servers answer 404 or 405."""
 
 from forebay.calls import Call, call, segment
-from forebay.wire.claims import ClaimRequest, Claims
+from forebay.wire.claims import AdoptableQuery, Adopted, Adoption, ClaimRequest, Claims
+from forebay.wire.flow_runs import FlowRun
 
 
 def take(pool_name: str, request: ClaimRequest) -> Call[Claims]:
@@ -12,3 +13,18 @@ def take(pool_name: str, request: ClaimRequest) -> Call[Claims]:
     path = f"/work_pools/{segment(pool_name)}/claim"
     is_named = request.attempt is not None
     return call("POST", path, Claims, request, is_repeatable=is_named)
+
+
+def adoptable(pool_name: str, query: AdoptableQuery) -> Call[list[FlowRun]]:
+    """Runs whose infrastructure may go on without a holder, the longest silent first."""
+    path = f"/work_pools/{segment(pool_name)}/adoptable_runs"
+    return call("POST", path, list[FlowRun], query, is_repeatable=True)
+
+
+def adopt(pool_name: str, adoption: Adoption) -> Call[Adopted]:
+    """Take over a claim by the run's infrastructure id; 409 when somebody else holds the run.
+
+    Sent again it gives a newer claim of the same worker.
+    """
+    path = f"/work_pools/{segment(pool_name)}/adopt"
+    return call("POST", path, Adopted, adoption, is_repeatable=True)

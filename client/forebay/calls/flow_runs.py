@@ -84,14 +84,22 @@ def filter(
 
 
 def set_state(
-    id: UUID, state: StateCreate, *, force: bool = False, claim: str | None = None
+    id: UUID,
+    state: StateCreate,
+    *,
+    force: bool = False,
+    claim: str | None = None,
+    worker: str | None = None,
 ) -> Call[Verdict]:
     """Propose a state; the verdict is the answer, also when the proposal is refused.
 
+    A `worker` proposes under its own claim; what it started goes on under the claim of its start.
     Sending the call again is safe: the proposal carries a transition id, and the server answers
     a transition that it has carried out with the state that came of it.
     """
-    return _propose(id, state, force=force, headers={CLAIM_HEADER: claim} if claim else {})
+    named = {CLAIM_HEADER: claim, WORKER_HEADER: worker}
+    headers = {name: value for name, value in named.items() if value}
+    return _propose(id, state, force=force, headers=headers)
 
 
 def claim(id: UUID, state: StateCreate, *, worker: str) -> Call[ClaimAnswer]:

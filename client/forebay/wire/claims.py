@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from forebay.wire.base import Action, Name, Timestamp, Wire
+from forebay.wire.base import Action, Name, Text, Timestamp, Wire
 from forebay.wire.flow_runs import FlowRun
 
 MAX_CLAIMED = 100  # runs of one request
@@ -45,6 +45,32 @@ class ClaimRequest(Action):
         description="`updated` of the pool as the caller knows it; the pool is left out of the "
         "answer when it has not changed since.",
     )
+
+
+class AdoptableQuery(Action):
+    """Which claims a worker would take over."""
+
+    worker_name: Name = Field(description="Who asks.")
+    is_restarted: bool = Field(
+        default=False, description="Whether those under its own name are meant too."
+    )
+    limit: Annotated[int, Field(ge=1, le=MAX_CLAIMED)] = MAX_CLAIMED
+
+
+class Adoption(Action):
+    """A run whose infrastructure a worker has found, and now holds."""
+
+    worker_name: Name = Field(description="Worker whose heartbeats renew the claim from now on.")
+    flow_run_id: UUID
+    infrastructure_id: Text = Field(
+        min_length=1, description="The run's `infrastructure_pid`: what the worker has found."
+    )
+
+
+class Adopted(Wire):
+    """The claim that took the place of the one before."""
+
+    claim: str = Field(description="Value of the header `X-Forebay-Claim` for this run.")
 
 
 class ClaimedDeployment(Wire):

@@ -36,6 +36,7 @@ class ClaimRow(Row, table=True):
     work_pool_id: UUID
     work_queue_id: UUID
     epoch: int
+    started_epoch: int | None = None  # of the claim that this one was adopted from, at first
     holder: str = Field(max_length=300)  # who proposed: its token, and its worker where known
     worker_name: str | None = Field(default=None, max_length=255)  # whose heartbeats renew it
     lease_seconds: float

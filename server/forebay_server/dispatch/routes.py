@@ -8,17 +8,21 @@ from uuid import uuid4
 
 from fastapi import APIRouter, BackgroundTasks, Request
 
-from forebay.wire.claims import ClaimRequest, Claims
+from forebay.wire.claims import AdoptableQuery, Adopted, Adoption, ClaimRequest, Claims
+from forebay.wire.flow_runs import FlowRun
 from forebay_server.access.roles import Principal
 from forebay_server.db import retries
 from forebay_server.db.engine import Database, Transaction
-from forebay_server.dispatch import claiming
+from forebay_server.dispatch import adoption, claiming
+from forebay_server.dispatch.adoption import Adopter
 from forebay_server.dispatch.claiming import Holder, Outcome
 from forebay_server.dispatch.queries import Asked
 from forebay_server.dispatch.waiting import Patience, WaitingRoom
 from forebay_server.flow_runs import polling
+from forebay_server.flow_runs.callers import claim_value
 from forebay_server.flow_runs.facts import Proposer
-from forebay_server.protocol import PathName, Route
+from forebay_server.flow_runs.queries import placed_to_wire
+from forebay_server.protocol import PathName, Read, Route, Write
 
 router = APIRouter(tags=["Dispatch"], route_class=Route)
 
@@ -71,6 +75,30 @@ async def claim_runs(
     if found.unmarked_queue_ids and found.runs:
         background.add_task(polling.mark_polled, database, found.unmarked_queue_ids)
     return Claims(work_pool=found.pool, runs=found.runs)
+
+
+@router.post("/work_pools/{name}/adoptable_runs")
+async def read_adoptable_runs(name: PathName, body: AdoptableQuery, db: Read) -> list[FlowRun]:
+    """Runs of a pool whose infrastructure may go on while nobody looks after it.
+
+    Their lease is over and the sweep has not come yet, or their worker's heartbeats stopped. A
+    Forebay extension.
+    """
+    return [placed_to_wire(row) for row in await adoption.adoptable(db, name, body)]
+
+
+@router.post("/work_pools/{name}/adopt")
+async def adopt_run(name: PathName, body: Adoption, request: Request, db: Write) -> Adopted:
+    """Pass the claim of a run to the worker that found its infrastructure.
+
+    What runs goes on under the claim that it was started with; reports of the worker that held
+    the run before are aborted. A claim whose holder is alive passes to a worker of the same name
+    only: 409. A Forebay extension.
+    """
+    principal: Principal = request.state.principal
+    adopter = Adopter(f"{principal.name}/{body.worker_name}", body.worker_name)
+    epoch = await adoption.adopt(db, name, body, adopter)
+    return Adopted(claim=claim_value(body.flow_run_id, epoch))
 
 
 @asynccontextmanager

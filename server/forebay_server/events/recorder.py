@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from sqlalchemy.exc import SQLAlchemyError
 
 from forebay.wire.events import Event
+from forebay_server.claims import heartbeats
 from forebay_server.db.engine import Database
 from forebay_server.errors import ServerError
 from forebay_server.events import queries
@@ -81,6 +82,7 @@ class Recorder:
             try:
                 async with self._database.write() as db:
                     await queries.create(db, batch)
+                    await heartbeats.renew(db, batch)
                 return
             except (SQLAlchemyError, ServerError, OSError) as error:
                 failure = error

@@ -11,6 +11,7 @@ from starlette.websockets import WebSocketDisconnect
 from forebay.wire.events import Event, ReceivedEvent
 from forebay_server import sockets
 from forebay_server.access.roles import Principal
+from forebay_server.claims import heartbeats
 from forebay_server.db.engine import Database
 from forebay_server.events import belonging, queries
 from forebay_server.events.filters import EventFilter
@@ -47,6 +48,7 @@ async def create_events(
     principal: Principal = request.state.principal
     told = [each for each in events if await belonging.may_tell(database, principal, each)]
     await queries.create(db, told)
+    await heartbeats.renew(db, told)
     return Response(status_code=204)
 
 

@@ -26,6 +26,7 @@ class Claim:
 
     holder: str
     epoch: int
+    started_epoch: int | None = None  # of the claim that it was adopted from: what runs knows that one
 
 
 @dataclass(frozen=True)

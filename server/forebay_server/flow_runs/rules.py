@@ -156,8 +156,12 @@ def _duplicate(facts: Facts, proposed: StateCreate) -> Decision | None:
 
 
 def _stale_epoch(facts: Facts, proposed: StateCreate) -> Decision | None:
-    epoch = facts.proposer.epoch
-    if epoch is None or (facts.claim is not None and facts.claim.epoch == epoch):
+    epoch, claim = facts.proposer.epoch, facts.claim
+    if epoch is None or (claim is not None and claim.epoch == epoch):
+        return None
+    # What was started knows only the claim of its start; the worker that lost it names itself.
+    is_started_under_it = claim is not None and claim.started_epoch == epoch
+    if is_started_under_it and not facts.proposer.is_worker:
         return None
     return Abort(f"Claim {epoch} of this run has ended; it is no longer yours.")
 

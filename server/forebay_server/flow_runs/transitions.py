@@ -227,6 +227,7 @@ def _facts_statement(dialect: str) -> Select[Any]:
             case((and_(queue_limit.is_not(None), is_unclaimed), queue_free)).label("queue_free"),
             claims.c.holder.label("claim_holder"),
             claims.c.epoch.label("claim_epoch"),
+            claims.c.started_epoch,
             workers.c.heartbeat_interval_seconds,
             *deployment_slots.columns,
             (null() if dialect == "sqlite" else func.clock_timestamp()).label("now"),
@@ -263,13 +264,19 @@ def _facts(
     return Facts(
         run=run_facts(row),
         now=at,
-        claim=None if row.claim_epoch is None else Claim(row.claim_holder, row.claim_epoch),
+        claim=_claim(row),
         intake=intake,
         deployment=deployment,
         proposer=proposer,
         is_forced=is_forced,
         backoff_seconds=random.uniform(*BACKOFF_SECONDS),
     )
+
+
+def _claim(row: Row[Any]) -> Claim | None:
+    if row.claim_epoch is None:
+        return None
+    return Claim(row.claim_holder, row.claim_epoch, row.started_epoch)
 
 
 def run_facts(row: Row[Any]) -> Run:

@@ -130,12 +130,9 @@ async def delete_by_name(db: Transaction, pool_name: str, name: str) -> None:
 
 async def mark_silent(db: Transaction, at: datetime) -> int:
     """Make workers OFFLINE whose heartbeats stopped; how many."""
-    announced = func.nullif(workers.c.heartbeat_interval_seconds, 0)
-    allowed = func.coalesce(announced, DEFAULT_INTERVAL_SECONDS) * MISSED_HEARTBEATS
-    is_silent = _seconds_since(db, workers.c.last_heartbeat_time, at) > allowed
     statement = (
         update(workers)
-        .where(workers.c.status.in_(IN_SERVICE), is_silent)
+        .where(workers.c.status.in_(IN_SERVICE), is_silent(db, at))
         .values(status=WorkerStatus.OFFLINE, updated=at)
     )
     return (await db.execute(statement)).rowcount
@@ -155,6 +152,13 @@ def _to_wire(row: Row[Any]) -> Worker:
         return Worker.model_validate(row)
     told = {**row._mapping, "status": WorkerStatus.ONLINE, "is_draining": True}
     return Worker.model_validate(told)
+
+
+def is_silent(db: Transaction, at: datetime) -> ColumnElement[bool]:
+    """Whether so many of a worker's heartbeats are missing that it is taken for dead."""
+    announced = func.nullif(workers.c.heartbeat_interval_seconds, 0)
+    allowed = func.coalesce(announced, DEFAULT_INTERVAL_SECONDS) * MISSED_HEARTBEATS
+    return _seconds_since(db, workers.c.last_heartbeat_time, at) > allowed
 
 
 def _seconds_since(db: Transaction, then: ColumnElement[Any], at: datetime) -> ColumnElement[Any]:

@@ -29,7 +29,7 @@ PUBLIC = ("/health", "/ready", "/version", "/admin/version")
 ASKING = r"/(filter|count|paginate|history|lateness|explain|validate|concurrency_status)$"
 ASKING_ELSEWHERE = ("/deployments/get_scheduled_flow_runs",)
 FOR_ALL = r"^/(hello|server|csrf-token|admin/storage|collections/views/.*|variables/name/.*)$"
-WORKERS_WORK = r"/(get_scheduled_flow_runs|claim|heartbeat|get_runs)$"
+WORKERS_WORK = r"/(get_scheduled_flow_runs|claim|adopt|adoptable_runs|heartbeat|get_runs)$"
 ENGINES_WORK = (
     r"^/(logs/|events|(v2/)?concurrency_limits/(increment|decrement)(-with-lease)?"
     r"|v2/concurrency_limits/leases/.*)$"
