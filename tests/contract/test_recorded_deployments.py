@@ -21,15 +21,15 @@ EXCHANGES: list[dict[str, Any]] = json.loads(
 
 # Exchange (its place in the file, from 0) → the status here, and why it is not the recorded one.
 OTHER_STATUS = {
-    45: (422, "a name that is empty cannot be read back by name"),
-    46: (422, "a bad name is the caller's fault, not the server's"),
-    79: (404, "so is a pool that does not exist"),
-    82: (409, "variables that no run could use are refused when they are set"),
+    45: (422, "a name that is empty or no segment of a path is 422"),
+    46: (422, "a name that is empty or no segment of a path is 422"),
+    79: (404, "an unknown pool is 404, not 500"),
+    82: (409, "job variables are checked whenever they are set"),
 }
 # Exchange → why the objects in its answer are others; they must have the same keys.
 OTHER_OBJECTS = {
     93: "the recorded server had more deployments",
-    94: "the order is that of recorded times, which have passed",
+    94: "the recorded order is that of times that have passed",
 }
 # Keys whose values are not compared, and why.
 FREE = {
@@ -81,7 +81,7 @@ class Replay:
         answer = await api.request(
             exchange["method"],
             self._translated(exchange["path"]),
-            params=exchange.get("query"),
+            params=json.loads(self._translated(json.dumps(exchange.get("query")))),
             content=body,
             headers={"content-type": "application/json", **exchange.get("headers", {})},
         )

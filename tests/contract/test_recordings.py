@@ -18,25 +18,25 @@ RECORDINGS = Path(__file__).parent / "recordings"
 CUT = "…"  # what the recording left out
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
-LOOKING = "only a worker's poll tells that a queue is served; looking changes nothing"
+LOOKING = "looking changes nothing"
 
 # Exchange (its number in the file, from 0) → the status here, and why it is not the recorded one.
 OTHER_STATUS: dict[str, dict[int, tuple[int, str]]] = {
     "commands": {},
     "probes": {
         18: (422, "a name has at most 255 characters"),
-        29: (422, "defaults are checked on update as on creation"),
-        93: (409, "deleting a default queue is the caller's fault, not the server's"),
+        29: (422, "defaults of a template are checked as on creation"),
+        93: (409, "deleting a default queue is 409, not 500"),
     },
 }
 # Exchange → why its answer has another shape or other values.
 OTHER_ANSWER: dict[str, dict[int, str]] = {
     "commands": {},
     "probes": {
-        32: "a page of a database that had more pools",
+        32: "the recorded server had more pools",
         35: "an offset out of bounds is refused in the words of a limit out of bounds",
-        108: "an interval of 0 means that the worker named none, so it is not dead at once",
-        109: "as before",
+        108: "an interval of 0 means that the worker named none",
+        109: "an interval of 0 means that the worker named none",
         125: LOOKING,
     },
 }
