@@ -2,7 +2,7 @@
 
 from forebay_server.access.tables import TokenRow
 from forebay_server.blocks.tables import BlockDocumentRow, BlockSchemaRow, BlockTypeRow
-from forebay_server.claims.tables import ClaimRow
+from forebay_server.claims.tables import ClaimRow, SweepRow
 from forebay_server.concurrency_limits.tables import (
     ConcurrencyLeaseRow,
     ConcurrencyLimitRow,
@@ -40,6 +40,7 @@ __all__ = [
     "KeptAnswerRow",
     "LogRow",
     "ServerRow",
+    "SweepRow",
     "TaskRunRow",
     "TokenRow",
     "VariableRow",

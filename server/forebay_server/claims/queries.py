@@ -8,9 +8,13 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Row, ScalarSelect, func, select, true
 from sqlalchemy import update as sql_update
 
-from forebay_server.claims.tables import claims
+from forebay_server.claims.tables import SweepRow, claims, sweeps
 from forebay_server.db.engine import Transaction
+from forebay_server.db.inserts import insert_new
 from forebay_server.db.together import Change, updated
+
+MAX_EXTENSIONS = 3
+SWEEP = "claims"
 
 _counted = claims.alias("counted")  # so that a count can stand beside a run's own claim
 
@@ -62,6 +66,7 @@ async def renew(
         .values(
             lease_seconds=lease_seconds,
             expires_at=at + timedelta(seconds=lease_seconds),
+            extensions=0,
             updated=at,
         )
     )
@@ -69,18 +74,40 @@ async def renew(
 
 
 async def extend_all(db: Transaction) -> int:
-    """Give every live claim its whole lease again, when the clock cannot be trusted."""
+    """Give live claims their whole leases again, when time cannot be trusted; how many.
+
+    Not without end: one whose worker was not heard of since it was given `MAX_EXTENSIONS` runs
+    out.
+    """
     at = await db.now()
-    lengths = await db.rows(select(claims.c.lease_seconds).where(is_live()).distinct())
+    may_be_extended = (is_live(), claims.c.extensions < MAX_EXTENSIONS)
+    lengths = await db.rows(select(claims.c.lease_seconds).where(*may_be_extended).distinct())
     extended = 0
     for (seconds,) in lengths:
+        expires_at = at + timedelta(seconds=seconds)
         result = await db.execute(
             sql_update(claims)
-            .where(is_live(), claims.c.lease_seconds == seconds)
-            .values(expires_at=at + timedelta(seconds=seconds))
+            .where(*may_be_extended, claims.c.lease_seconds == seconds)
+            .values(expires_at=expires_at, extensions=claims.c.extensions + 1)
         )
         extended += result.rowcount
     return extended
+
+
+async def last_sweep(db: Transaction) -> datetime | None:
+    """When any process last looked for expired claims."""
+    at: datetime | None = await db.scalar(select(sweeps.c.at).where(sweeps.c.name == SWEEP))
+    return at
+
+
+async def mark_swept(db: Transaction, last: datetime | None) -> bool:
+    """Note that claims are looked at now; False when another process did since `last`."""
+    at = await db.now()
+    if last is None:
+        row = SweepRow(name=SWEEP, at=at, created=at, updated=at)
+        return await insert_new(db, sweeps, row.model_dump()) == 1
+    statement = sql_update(sweeps).where(sweeps.c.name == SWEEP, sweeps.c.at == last)
+    return (await db.execute(statement.values(at=at, updated=at))).rowcount == 1
 
 
 async def expired(db: Transaction, limit: int) -> Sequence[Row[Any]]:

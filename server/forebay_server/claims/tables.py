@@ -42,6 +42,18 @@ class ClaimRow(Row, table=True):
     lease_seconds: float
     expires_at: datetime = Field(sa_type=UtcDateTime)
     ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    # How often the lease began anew by itself since its worker was last heard of.
+    extensions: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
+
+
+class SweepRow(Row, table=True):
+    """When any process last looked for expired claims, `at`; there is one row at most."""
+
+    __tablename__ = "sweep"
+
+    name: str = Field(max_length=20, unique=True)
+    at: datetime = Field(sa_type=UtcDateTime)
 
 
 claims = table(ClaimRow)
+sweeps = table(SweepRow)

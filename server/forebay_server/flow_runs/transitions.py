@@ -348,6 +348,7 @@ def claim_values(
         "worker_name": worker_name,
         "lease_seconds": lease,
         "expires_at": facts.now + timedelta(seconds=lease),
+        "extensions": 0,
     }
 
 

@@ -48,25 +48,38 @@ class Rescuer:
                 continue  # deleted in between
 
     async def _trusts_clock(self, database: Database) -> bool:
-        """Whether leases can be judged; if not, every one of them begins anew.
+        """Whether leases can be judged; if not, they begin anew, once for all processes.
 
-        They cannot after a jump of the clock, nor at the first sweep or after a long pause: while
-        the server or its database was away no worker could renew anything.
+        They cannot after a jump of the clock, nor when no process looked for a while: while the
+        server or its database was away no worker could renew anything. A process that starts
+        beside others changes nothing.
         """
-        async with database.read() as db:
+        async with database.write() as db:
             at = await db.now()
+            last = await claim_queries.last_sweep(db)
+            is_first = await claim_queries.mark_swept(db, last)
+            jump = self._jump(at)
+            pause = (at - last).total_seconds() if last is not None else None
+            was_away = (
+                pause is None or not -GREATEST_JUMP_SECONDS <= pause <= GREATEST_PAUSE_SECONDS
+            )
+            if abs(jump) <= GREATEST_JUMP_SECONDS and not was_away:
+                return True
+            if is_first:
+                extended = await claim_queries.extend_all(db)
+                logger.warning(
+                    "leases begin anew", extra={"jump": jump, "pause": pause, "claims": extended}
+                )
+        return False
+
+    def _jump(self, at: datetime) -> float:
+        """By how many seconds the database's clock went ahead of this process's since the last
+        sweep here."""
         monotonic = time.monotonic()
         last, self._swept_at = self._swept_at, at
-        last_monotonic, self._swept_at_monotonic = self._swept_at_monotonic, monotonic
-        if last is not None:
-            pause = monotonic - last_monotonic
-            jump = (at - last).total_seconds() - pause
-            if abs(jump) <= GREATEST_JUMP_SECONDS and pause <= GREATEST_PAUSE_SECONDS:
-                return True
-            logger.warning("leases begin anew", extra={"jump": jump, "pause": pause})
-        async with database.write() as db:
-            await claim_queries.extend_all(db)
-        return False
+        passed = monotonic - self._swept_at_monotonic
+        self._swept_at_monotonic = monotonic
+        return (at - last).total_seconds() - passed if last is not None else 0.0
 
 
 RESCUER = Service("rescuer", EVERY_SECONDS, Rescuer().tick)

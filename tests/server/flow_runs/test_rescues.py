@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 from forebay.wire.states import StateType
 from forebay_server.claims import queries as claim_queries
 from forebay_server.claims.rules import lease_seconds
-from forebay_server.claims.tables import claims
+from forebay_server.claims.tables import claims, sweeps
 from forebay_server.db.engine import Database
 from forebay_server.flow_runs import rescues
 from forebay_server.flow_runs.rescues import Lost, fate
@@ -267,6 +267,18 @@ async def test_nothing_expires_when_the_clock_jumps(
     assert (await read(api, run))["state_type"] == "RUNNING"
 
 
+async def pass_downtime(database: Database, seconds: float = 30) -> None:
+    """Let the last sweep of any process, and the ends of leases, be `seconds` longer ago."""
+    async with database.write() as db:
+        (found,) = await db.rows(select(sweeps.c.at))
+        await db.execute(update(sweeps).values(at=found.at - timedelta(seconds=seconds)))
+        for claim in await db.rows(select(claims.c.id, claims.c.expires_at)):
+            expires_at = claim.expires_at - timedelta(seconds=seconds)
+            await db.execute(
+                update(claims).where(claims.c.id == claim.id).values(expires_at=expires_at)
+            )
+
+
 async def test_nothing_expires_while_the_server_or_its_database_was_away(
     api: httpx.AsyncClient, database: Database
 ) -> None:
@@ -274,13 +286,74 @@ async def test_nothing_expires_while_the_server_or_its_database_was_away(
     run = await a_running_run(api, database, place)
     rescuer = Rescuer()
     await rescuer.tick(database)
-    await expire(database, 15)
-    assert rescuer._swept_at is not None
-    rescuer._swept_at -= timedelta(seconds=30)  # what a pause looks like, to both clocks
-    rescuer._swept_at_monotonic -= 30
+    await pass_downtime(database, 3600)
 
     await rescuer.tick(database)
     await rescuer.tick(database)
+
+    assert (await read(api, run))["state_type"] == "RUNNING"
+
+
+async def test_a_process_that_starts_beside_others_extends_no_lease(
+    api: httpx.AsyncClient, database: Database
+) -> None:
+    place = await a_place(database)
+    run = await a_running_run(api, database, place)
+    await Rescuer().tick(database)
+    await expire(database)
+
+    await Rescuer().tick(database)
+
+    assert (await read(api, run))["state_type"] == "CRASHED"
+
+
+async def test_processes_that_start_together_after_a_downtime_extend_leases_once(
+    api: httpx.AsyncClient, database: Database
+) -> None:
+    place = await a_place(database)
+    await a_running_run(api, database, place)
+    await Rescuer().tick(database)
+    await pass_downtime(database)
+
+    await asyncio.gather(*(Rescuer().tick(database) for _ in range(3)))
+
+    async with database.read() as db:
+        assert await db.rows(select(claims.c.extensions)) == [(2,)]
+
+
+async def test_a_dead_workers_lease_ends_however_often_the_server_is_away(
+    api: httpx.AsyncClient, database: Database
+) -> None:
+    place = await a_place(database)
+    run = await a_running_run(api, database, place)
+    for _ in range(claim_queries.MAX_EXTENSIONS):
+        await Rescuer().tick(database)
+        await Rescuer().tick(database)
+        assert (await read(api, run))["state_type"] == "RUNNING"
+        await pass_downtime(database, 3600)
+
+    await Rescuer().tick(database)
+    await Rescuer().tick(database)
+
+    assert (await read(api, run))["state_type"] == "CRASHED"
+
+
+async def test_a_worker_that_is_heard_of_may_be_missed_again(
+    api: httpx.AsyncClient, database: Database
+) -> None:
+    place = await a_place(database)
+    run = await a_running_run(api, database, place)
+    async with database.write() as db:
+        await db.execute(
+            update(claims).values(worker_name="w", extensions=claim_queries.MAX_EXTENSIONS)
+        )
+
+    async with database.write() as db:
+        await claim_queries.renew(db, place.pool_id, "w", 30)
+    await Rescuer().tick(database)
+    await pass_downtime(database, 3600)
+    await Rescuer().tick(database)
+    await Rescuer().tick(database)
 
     assert (await read(api, run))["state_type"] == "RUNNING"
 
