@@ -25,6 +25,7 @@ SCENARIOS: dict[str, dict[str, Any]] = {
 POOL = "wp-d"
 LONG_AGO = "2026-01-01T00:00:00Z"  # before the times that the recorded polls name
 NO_CSRF = "tokens are no cookies, hence there is no CSRF protection to turn on"
+OPEN = "versions are told to anyone"
 NO_CHANNEL = "a worker then makes a missing pool by POST /work_pools/"
 
 # Scenario → exchange (its place, from 0) → the status here, and why it is not the recorded one.
@@ -32,6 +33,9 @@ OTHER_STATUS: dict[str, dict[int, tuple[int, str]]] = {
     "c01_worker_new_pool": {4: (404, NO_CHANNEL), 5: (404, NO_CHANNEL), 10: (201, NO_CHANNEL)},
     "c03_worker_notype_nopool": {5: (404, NO_CHANNEL)},
     "j01_auth_raw": {
+        3: (200, OPEN),
+        4: (200, OPEN),
+        5: (200, OPEN),
         7: (422, NO_CSRF),
         8: (200, NO_CSRF),
         9: (200, NO_CSRF),
