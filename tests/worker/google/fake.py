@@ -7,14 +7,11 @@ know is refused, and remembered for the test. Containers are real processes.
 import asyncio
 import itertools
 import json
-import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import uvicorn
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from google.auth import jwt
@@ -29,6 +26,7 @@ from tests.worker.google.executions import PROJECT, CloudRun, Json, Refused
 from tests.worker.google.run_v1 import RunV1
 from tests.worker.google.run_v2 import RunV2
 from tests.worker.google.vertex import Vertex
+from tests.worker.local_process import listening
 
 STATIC_TOKEN = "static-token"
 AUDIENCE = "https://oauth2.googleapis.com/token"  # of what is signed, wherever it is sent
@@ -130,19 +128,8 @@ def running_cloud() -> Iterator[Cloud]:
             ),
         ]
     )
-    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off", ws="none"))
-    listening = socket.create_server(("127.0.0.1", 0))
-    cloud.port = listening.getsockname()[1]
-
-    async def serve() -> None:
-        await server.serve(sockets=[listening])
-        await answers.close()
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
-    thread.start()
-    yield cloud
-    server.force_exit = server.should_exit = True
-    thread.join(20)
+    with listening(app, answers.close) as cloud.port:
+        yield cloud
 
 
 class _Answers:

@@ -151,9 +151,9 @@ EFFECTS: dict[str, dict[str, tuple[Any, str, Any]]] = {
         "reserved_ip_ranges": (["r"], "jobSpec.reservedIpRanges", ["r"]),
         "service_account_name": ("robot@p", "jobSpec.serviceAccount", "robot@p"),
         "scheduling": (
-            {"strategy": "SPOT", "restart_job_on_worker_restart": True},
+            {"strategy": "SPOT", "disable_retries": False},
             "jobSpec.scheduling",
-            {"strategy": "SPOT", "restartJobOnWorkerRestart": True, "timeout": "3600s"},
+            {"strategy": "SPOT", "disableRetries": False, "timeout": "3600s"},
         ),
         "enable_web_access": (True, "jobSpec.enableWebAccess", True),
         "enable_dashboard_access": (True, "jobSpec.enableDashboardAccess", True),
@@ -262,6 +262,7 @@ def test_failed_task_is_not_started_again_unless_the_template_says_so() -> None:
     assert at(a_body("cloud-run"), f"{V1_TASK}.maxRetries") == 0
     assert at(a_body("cloud-run", own), f"{V1_TASK}.maxRetries") == 1
     assert at(a_body("cloud-run-v2"), f"{V2_TASK}.maxRetries") == 0
+    assert at(a_body("vertex-ai"), "jobSpec.scheduling.disableRetries") is True
 
 
 # Secrets.
@@ -366,7 +367,7 @@ def test_job_spec_may_be_written_as_the_api_has_it() -> None:
     spec = a_body("vertex-ai", own)["jobSpec"]
 
     assert [pool["replicaCount"] for pool in spec["workerPoolSpecs"]] == ["1", "3"]
-    assert spec["scheduling"] == {"timeout": "60s"}
+    assert spec["scheduling"] == {"timeout": "60s", "disableRetries": True}
 
 
 REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {

@@ -5,57 +5,18 @@ from collections.abc import Mapping
 
 from forebay_worker.base import Assignment
 from forebay_worker.worker_types.cloud_run_job import CloudRunV1Configuration, job
-from forebay_worker.worker_types.google_cloud_run import (
-    ID,
-    CloudRunExecution,
-    CloudRunJob,
-    Ended,
-    begin,
-)
+from forebay_worker.worker_types.google_cloud_run import CloudRunJob, CloudRunTypes, Ended
 from forebay_worker.worker_types.google_session import (
     PAUSES,
     GoogleError,
-    GoogleSession,
     Json,
     endpoint,
 )
-from forebay_worker.worker_types.google_worker import GoogleWorker
 
 
-class CloudRunWorker(GoogleWorker[CloudRunV1Configuration]):
-    """The worker type `cloud-run`. An id is the full name of an execution."""
+class JobV1(CloudRunJob):
+    """A job as version 1 describes it."""
 
-    worker_type = "cloud-run"
-    configuration = CloudRunV1Configuration
-
-    async def begin(
-        self,
-        session: GoogleSession,
-        configuration: CloudRunV1Configuration,
-        assignment: Assignment,
-    ) -> CloudRunExecution:
-        """Make the job and run it."""
-        body = job(configuration, assignment, session.project)
-        name = body["metadata"]["name"]
-        made = _Job(session, session.project, configuration.region, name, configuration.keep_job)
-        return await begin(made, body)
-
-    def find(
-        self,
-        session: GoogleSession,
-        configuration: CloudRunV1Configuration,
-        infrastructure_id: str,
-    ) -> CloudRunExecution | None:
-        """The execution of this name."""
-        if not (found := ID.fullmatch(infrastructure_id)):
-            return None
-        project, region, name, execution = found.groups()
-        return CloudRunExecution(
-            _Job(session, project, region, name, configuration.keep_job), execution
-        )
-
-
-class _Job(CloudRunJob):
     async def create(self, body: Json) -> Json:
         return await self.session.send("POST", self._url("jobs"), body=body)
 
@@ -119,6 +80,20 @@ class _Job(CloudRunJob):
     def _url(self, *path: str) -> str:
         base = f"{endpoint('run', self.region)}/apis/run.googleapis.com/v1"
         return "/".join((base, "namespaces", self.project, *path))
+
+
+class CloudRunWorker(CloudRunTypes[CloudRunV1Configuration]):
+    """The worker type `cloud-run`."""
+
+    worker_type = "cloud-run"
+    configuration = CloudRunV1Configuration
+    version = JobV1
+
+    def body(
+        self, configuration: CloudRunV1Configuration, assignment: Assignment, project: str
+    ) -> Json:
+        """The job of version 1."""
+        return job(configuration, assignment, project)
 
 
 def _condition(described: Json, type: str) -> Json:

@@ -5,7 +5,6 @@ import copy
 from pydantic import field_validator
 
 from forebay_worker.base import Assignment
-from forebay_worker.infrastructure import EXECUTE, arguments, marks
 from forebay_worker.nested import at
 from forebay_worker.worker_types.google_request import (
     CloudRunConfiguration,
@@ -14,9 +13,10 @@ from forebay_worker.worker_types.google_request import (
     drop_empty,
     first_container,
     job_name,
-    labels,
+    mark,
     named_variables,
     plain_variables,
+    set_command,
 )
 
 TASK = ("spec", "template", "spec", "template", "spec")
@@ -47,11 +47,7 @@ def job(configuration: CloudRunV1Configuration, assignment: Assignment, project:
     body |= {"apiVersion": body.get("apiVersion", "run.googleapis.com/v1"), "kind": "Job"}
     metadata, execution = at(body, "metadata"), at(body, "spec", "template", "metadata")
     for described in (metadata, execution):
-        described["labels"] = {
-            **(described.get("labels") or {}),
-            **labels(configuration, assignment),
-        }
-        described["annotations"] = {**(described.get("annotations") or {}), **marks(assignment)}
+        mark(described, configuration, assignment)
     metadata |= {"name": job_name(configuration, assignment), "namespace": project}
     task = at(body, *TASK)
     # Two rules of the API that no user expects: a failed task is started three more times, and
@@ -63,11 +59,7 @@ def job(configuration: CloudRunV1Configuration, assignment: Assignment, project:
         drop_empty(resources, "limits", "requests")
         drop_empty(container, "resources")
     container["env"] = _variables(container.get("env"), configuration, assignment)
-    given = container.get("command")
-    if isinstance(given, str) or (configuration.command and not given):
-        container["command"] = arguments(configuration.command or given)
-    elif not given and not container.get("args"):
-        container["command"] = list(EXECUTE)
+    set_command(container, configuration)
     return body
 
 

@@ -5,59 +5,20 @@ from collections.abc import Mapping
 
 from forebay_worker.base import Assignment
 from forebay_worker.worker_types.cloud_run_v2_job import CloudRunV2Configuration, job
-from forebay_worker.worker_types.google_cloud_run import (
-    ID,
-    CloudRunExecution,
-    CloudRunJob,
-    Ended,
-    begin,
-)
-from forebay_worker.worker_types.google_request import job_name
+from forebay_worker.worker_types.google_cloud_run import CloudRunJob, CloudRunTypes, Ended
 from forebay_worker.worker_types.google_session import (
     PAUSES,
     GoogleError,
-    GoogleSession,
     Json,
     endpoint,
 )
-from forebay_worker.worker_types.google_worker import GoogleWorker
 
 ENDS = {"CONDITION_SUCCEEDED": True, "CONDITION_FAILED": False}
 
 
-class CloudRunV2Worker(GoogleWorker[CloudRunV2Configuration]):
-    """The worker type `cloud-run-v2`. An id is the full name of an execution."""
+class JobV2(CloudRunJob):
+    """A job as version 2 describes it."""
 
-    worker_type = "cloud-run-v2"
-    configuration = CloudRunV2Configuration
-
-    async def begin(
-        self,
-        session: GoogleSession,
-        configuration: CloudRunV2Configuration,
-        assignment: Assignment,
-    ) -> CloudRunExecution:
-        """Make the job and run it."""
-        name = job_name(configuration, assignment)
-        made = _Job(session, session.project, configuration.region, name, configuration.keep_job)
-        return await begin(made, job(configuration, assignment))
-
-    def find(
-        self,
-        session: GoogleSession,
-        configuration: CloudRunV2Configuration,
-        infrastructure_id: str,
-    ) -> CloudRunExecution | None:
-        """The execution of this name."""
-        if not (found := ID.fullmatch(infrastructure_id)):
-            return None
-        project, region, name, execution = found.groups()
-        return CloudRunExecution(
-            _Job(session, project, region, name, configuration.keep_job), execution
-        )
-
-
-class _Job(CloudRunJob):
     async def create(self, body: Json) -> Json:
         parent, _, _ = self.path.rpartition("/")
         return await self.session.send("POST", self._url(parent), {"jobId": self.name}, body)
@@ -127,3 +88,17 @@ class _Job(CloudRunJob):
 
     def _url(self, path: str) -> str:
         return f"{endpoint('run', self.region)}/v2/{path}"
+
+
+class CloudRunV2Worker(CloudRunTypes[CloudRunV2Configuration]):
+    """The worker type `cloud-run-v2`."""
+
+    worker_type = "cloud-run-v2"
+    configuration = CloudRunV2Configuration
+    version = JobV2
+
+    def body(
+        self, configuration: CloudRunV2Configuration, assignment: Assignment, project: str
+    ) -> Json:
+        """The job of version 2."""
+        return job(configuration, assignment)

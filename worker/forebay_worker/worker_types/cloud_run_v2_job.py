@@ -5,7 +5,6 @@ import copy
 from pydantic import Field, ValidationInfo, field_validator
 
 from forebay_worker.base import Assignment
-from forebay_worker.infrastructure import EXECUTE, arguments, marks
 from forebay_worker.nested import at
 from forebay_worker.worker_types.google_request import (
     CloudRunConfiguration,
@@ -14,9 +13,10 @@ from forebay_worker.worker_types.google_request import (
     SecretVersion,
     drop_empty,
     first_container,
-    labels,
+    mark,
     named_variables,
     plain_variables,
+    set_command,
 )
 
 TASK = ("template", "template")
@@ -58,11 +58,7 @@ def job(configuration: CloudRunV2Configuration, assignment: Assignment) -> Json:
     if body.get("launchStage") in UNSPECIFIED:
         del body["launchStage"]
     for described in (body, at(body, "template")):
-        described["labels"] = {
-            **(described.get("labels") or {}),
-            **labels(configuration, assignment),
-        }
-        described["annotations"] = {**(described.get("annotations") or {}), **marks(assignment)}
+        mark(described, configuration, assignment)
     task = at(body, *TASK)
     task.setdefault("maxRetries", 0)
     seconds = task.get("timeout") or configuration.timeout
@@ -73,11 +69,7 @@ def job(configuration: CloudRunV2Configuration, assignment: Assignment) -> Json:
         drop_empty(resources, "limits")
         drop_empty(container, "resources")
     container["env"] = _variables(container.get("env"), configuration, assignment)
-    given = container.get("command")
-    if isinstance(given, str) or (configuration.command and not given):
-        container["command"] = arguments(configuration.command or given)
-    elif not given and not container.get("args"):
-        container["command"] = list(EXECUTE)
+    set_command(container, configuration)
     if configuration.cloudsql_instances:
         volume = {"instances": configuration.cloudsql_instances}
         task.setdefault("volumes", []).append({"name": SQL_VOLUME, "cloudSqlInstance": volume})

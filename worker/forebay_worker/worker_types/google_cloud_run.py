@@ -4,17 +4,22 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar, TypeVar
 
-from forebay_worker.base import Outcome
+from forebay_worker.base import Assignment, Outcome
 from forebay_worker.infrastructure import CLAIM_MARK, RUN_MARK, WORKER_MARK
 from forebay_worker.worker_types.cloud import patiently
 from forebay_worker.worker_types.google_execution import Execution
+from forebay_worker.worker_types.google_request import CloudRunConfiguration, job_name
 from forebay_worker.worker_types.google_session import (
     CONFLICT,
     GoogleError,
     GoogleSession,
     Json,
 )
+from forebay_worker.worker_types.google_worker import GoogleWorker
+
+C = TypeVar("C", bound=CloudRunConfiguration)
 
 ID = re.compile(
     r"projects/([a-z0-9:.-]+)/locations/([a-z0-9-]+)/jobs/([a-z0-9-]+)/executions/([a-z0-9-]+)"
@@ -159,6 +164,35 @@ class CloudRunExecution(Execution):
             if error.is_passing:
                 raise
             return {}  # it explains only, and may be forbidden
+
+
+class CloudRunTypes(GoogleWorker[C]):
+    """What the worker types of both versions do. An id is the full name of an execution."""
+
+    version: ClassVar[type[CloudRunJob]]
+
+    @abstractmethod
+    def body(self, configuration: C, assignment: Assignment, project: str) -> Json:
+        """The job that is asked for. Raises `StartFailed`."""
+
+    async def begin(
+        self, session: GoogleSession, configuration: C, assignment: Assignment
+    ) -> CloudRunExecution:
+        """Make the job and run it."""
+        project, name = session.project, job_name(configuration, assignment)
+        body = self.body(configuration, assignment, project)
+        job = self.version(session, project, configuration.region, name, configuration.keep_job)
+        return await begin(job, body)
+
+    def find(
+        self, session: GoogleSession, configuration: C, infrastructure_id: str
+    ) -> CloudRunExecution | None:
+        """The execution of this name."""
+        if not (found := ID.fullmatch(infrastructure_id)):
+            return None
+        project, region, name, execution = found.groups()
+        job = self.version(session, project, region, name, configuration.keep_job)
+        return CloudRunExecution(job, execution)
 
 
 async def begin(job: CloudRunJob, body: Json) -> CloudRunExecution:

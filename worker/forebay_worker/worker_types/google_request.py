@@ -7,8 +7,15 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from forebay_worker.base import Assignment, JobConfiguration, StartFailed
-from forebay_worker.execute import CLAIM_VARIABLE
-from forebay_worker.infrastructure import SECRET_VARIABLES, base_name, environment
+from forebay_worker.infrastructure import (
+    EXECUTE,
+    SECRET_VARIABLES,
+    arguments,
+    base_name,
+    claim_name,
+    environment,
+    marks,
+)
 from forebay_worker.worker_types.google_session import GcpCredentials
 
 Json = dict[str, Any]
@@ -71,8 +78,7 @@ def job_name(configuration: JobConfiguration, assignment: Assignment) -> str:
     base = base_name(configuration, assignment, LONGEST_BASE)
     if not base[0].isalpha():
         base = f"run-{base}"[:LONGEST_BASE].rstrip("-")
-    epoch = assignment.environment.get(CLAIM_VARIABLE, "").rpartition(":")[2]
-    return f"{base}-{assignment.run.id.hex[-8:]}" + (f"-{epoch}" if epoch else "")
+    return claim_name(base, assignment)
 
 
 def labels(configuration: JobConfiguration, assignment: Assignment) -> dict[str, str]:
@@ -136,6 +142,25 @@ def first_container(task: Json, path: str) -> Json:
     if not first.get("image"):
         raise ValueError(f"{path}.containers[0].image is missing: set `image`")
     return first
+
+
+def mark(described: Json, configuration: JobConfiguration, assignment: Assignment) -> None:
+    """Put labels and annotations on a job or an execution, beside those of the template."""
+    ours = {"labels": labels(configuration, assignment), "annotations": marks(assignment)}
+    for kind, values in ours.items():
+        described[kind] = {**(described.get(kind) or {}), **values}
+
+
+def set_command(container: Json, configuration: JobConfiguration) -> None:
+    """A command is split; a template's own list, or its arguments of the image's program, stay.
+
+    Raises `StartFailed`.
+    """
+    given = container.get("command")
+    if isinstance(given, str) or (configuration.command and not given):
+        container["command"] = arguments(configuration.command or given)
+    elif not given and not container.get("args"):
+        container["command"] = list(EXECUTE)
 
 
 def drop_empty(body: Json, *keys: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from forebay_worker.base import Assignment
-from forebay_worker.infrastructure import EXECUTE, arguments, base_name
+from forebay_worker.infrastructure import base_name
 from forebay_worker.nested import at
 from forebay_worker.worker_types.google_request import (
     GoogleConfiguration,
@@ -16,6 +16,7 @@ from forebay_worker.worker_types.google_request import (
     labels,
     named_variables,
     plain_variables,
+    set_command,
 )
 
 LONGEST_DISPLAY_NAME = 128
@@ -67,7 +68,7 @@ def custom_job(configuration: VertexAiConfiguration, assignment: Assignment) -> 
     scheduling = at(spec, "scheduling")
     if hours is not None:
         scheduling.setdefault("timeout", f"{round(float(hours) * 3600)}s")
-    drop_empty(spec, "scheduling")
+    scheduling.setdefault("disableRetries", True)  # a run is executed once
     for pool in spec["workerPoolSpecs"]:
         if isinstance(pool.get("replicaCount"), int):
             pool["replicaCount"] = str(pool["replicaCount"])
@@ -82,11 +83,7 @@ def custom_job(configuration: VertexAiConfiguration, assignment: Assignment) -> 
         container.get("env"),
         {name: {"value": value.replace("$(", "$$(")} for name, value in plain.items()},
     )
-    given = container.get("command")
-    if isinstance(given, str) or (configuration.command and not given):
-        container["command"] = arguments(configuration.command or given)
-    elif not given and not container.get("args"):
-        container["command"] = list(EXECUTE)
+    set_command(container, configuration)
     name = configuration.name or base_name(configuration, assignment)
     return {
         "displayName": name[:LONGEST_DISPLAY_NAME],
