@@ -224,7 +224,7 @@ def _postgres_engine(url: str, statement_seconds: float | None) -> AsyncEngine:
         },
     )
     # The dialect's own has no bound, and begins a transaction for each ping.
-    engine.sync_engine.dialect.do_ping = _ping  # type: ignore[method-assign]
+    engine.sync_engine.dialect.do_ping = _ping  # type: ignore[method-assign,assignment]
 
     @event.listens_for(engine.sync_engine, "handle_error")
     def _cut_off(context: ExceptionContext) -> None:
