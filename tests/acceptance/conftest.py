@@ -14,7 +14,10 @@ import pytest
 from forebay.calls import blocks, concurrency_limits, flows, variables, work_pools
 from forebay.client import Client
 from forebay.settings import ClientSettings
-from tests.conftest import BIN, RunningServer, require_tool
+from tests.acceptance.prefect_server import start_prefect_server
+from tests.conftest import BIN, RunningServer, missing, require_tool, stop_process
+
+PREFECT = Path(__file__).parents[2] / ".venv-prefect" / "bin" / "prefect"
 
 HEADER = """
 terraform {
@@ -175,11 +178,23 @@ def terraform(
     return Terraform(terraform_binary, folder, environment)
 
 
+# For what the provider also does against the real Prefect: one test, both servers.
+ON_BOTH_SERVERS = pytest.mark.parametrize("server_kind", ["forebay", "prefect"])
+
+
 @pytest.fixture
-def emptied_server(shared_server: RunningServer) -> Iterator[RunningServer]:
+def server_kind() -> str:
+    """Whose server a test talks to."""
+    return "forebay"
+
+
+@pytest.fixture
+def emptied_server(server_kind: str, request: pytest.FixtureRequest) -> Iterator[RunningServer]:
     """The server of the whole session: starting one costs more than most tests here."""
-    yield shared_server
-    settings = ClientSettings(api_url=shared_server.api_url, api_key=shared_server.api_key)
+    name = {"forebay": "shared_server", "prefect": "prefect_server"}[server_kind]
+    running: RunningServer = request.getfixturevalue(name)
+    yield running
+    settings = ClientSettings(api_url=running.api_url, api_key=running.api_key)
     with Client(settings) as client:
         for pool in client.send(work_pools.filter()):
             client.send(work_pools.delete(pool.name))
@@ -191,6 +206,16 @@ def emptied_server(shared_server: RunningServer) -> Iterator[RunningServer]:
             client.send(concurrency_limits.delete(limit.id))
         for document in client.send(blocks.filter()):
             client.send(blocks.delete(document.id))
+
+
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """The real Prefect's own server, one for all tests of the session that ask for it."""
+    if not PREFECT.exists():
+        missing("the real Prefect is not installed; run: make peers")
+    running = start_prefect_server(PREFECT, tmp_path_factory.mktemp("prefect-server"))
+    yield running
+    stop_process(running.process)
 
 
 @pytest.fixture

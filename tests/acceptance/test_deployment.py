@@ -16,7 +16,7 @@ from forebay.wire.deployments import (
 )
 from forebay.wire.flows import FlowCreate
 from forebay.wire.work_pools import WorkPoolCreate
-from tests.acceptance.conftest import Expression, Terraform, block
+from tests.acceptance.conftest import ON_BOTH_SERVERS, Expression, Terraform, block
 from tests.conftest import RunningServer
 
 pytestmark = pytest.mark.terraform
@@ -88,6 +88,7 @@ FULL: dict[str, Any] = {
 }
 
 
+@ON_BOTH_SERVERS
 def test_everything_is_set_changed_to_nothing_and_destroyed(
     terraform: Terraform, client: Client
 ) -> None:
@@ -217,6 +218,7 @@ def test_a_pool_without_a_queue_means_its_default_queue_in_state_and_import(
     assert empty == imported == {}
 
 
+@ON_BOTH_SERVERS
 def test_drift_and_deletion_outside_are_planned_back(terraform: Terraform, client: Client) -> None:
     configuration = a_deployment(tags=["mine"], concurrency={"limit": 2})
     made = terraform.apply(configuration)[ADDRESS]

@@ -10,7 +10,7 @@ from forebay.client import Client
 from forebay.wire.deployments import DeploymentCreate
 from forebay.wire.flows import FlowCreate
 from forebay.wire.schedules import DeploymentSchedule, DeploymentScheduleUpdate
-from tests.acceptance.conftest import Terraform, block
+from tests.acceptance.conftest import ON_BOTH_SERVERS, Terraform, block
 from tests.conftest import RunningServer
 
 pytestmark = pytest.mark.terraform
@@ -136,6 +136,7 @@ def test_imports_are_followed_by_an_empty_plan(
     assert by_id == by_slug == {}
 
 
+@ON_BOTH_SERVERS
 def test_drift_and_deletion_outside_are_planned_back(
     terraform: Terraform, client: Client, deployment: UUID
 ) -> None:
@@ -186,3 +187,18 @@ def test_a_taken_slug_and_an_absent_deployment_are_named(
 
     assert "slug" in taken
     assert "no deployment" in absent
+
+
+@pytest.mark.parametrize("server_kind", ["prefect"])
+def test_what_prefect_does_not_clear_is_told_with_the_way_out(
+    terraform: Terraform, deployment: UUID
+) -> None:
+    terraform.apply(a_schedule(deployment, cron="0 6 * * *", slug="early"))
+
+    told = terraform.refuse("apply", a_schedule(deployment, cron="0 6 * * *"))
+    terraform.write(a_schedule(deployment, cron="0 6 * * *"))
+    terraform.run("apply", "-auto-approve", "-no-color", f"-replace={ADDRESS}")
+
+    assert "the server keeps slug" in told
+    assert "-replace=" in told
+    assert terraform.plan(a_schedule(deployment, cron="0 6 * * *")) == {}

@@ -6,7 +6,7 @@ from forebay.calls import deployments, flows
 from forebay.client import Client
 from forebay.wire.deployments import DeploymentCreate
 from forebay.wire.flows import FlowCreate, FlowUpdate
-from tests.acceptance.conftest import Terraform, block
+from tests.acceptance.conftest import ON_BOTH_SERVERS, Terraform, block
 from tests.conftest import RunningServer
 
 pytestmark = pytest.mark.terraform
@@ -68,6 +68,7 @@ def test_a_flow_with_deployments_is_deleted_only_by_force(
     assert client.send(flows.filter()) == []
 
 
+@ON_BOTH_SERVERS
 def test_drift_deletion_and_imports_are_seen(terraform: Terraform, client: Client) -> None:
     configuration = block(TYPE, name="a flow", tags=["t"])
     made = client.send(flows.create(FlowCreate(name="a flow", tags=["t"])))

@@ -8,7 +8,7 @@ from forebay.wire.concurrency_limits import (
     GlobalConcurrencyLimitCreate,
     GlobalConcurrencyLimitUpdate,
 )
-from tests.acceptance.conftest import Terraform, block
+from tests.acceptance.conftest import ON_BOTH_SERVERS, Terraform, block
 from tests.conftest import RunningServer
 
 pytestmark = pytest.mark.terraform
@@ -23,6 +23,7 @@ def server(emptied_server: RunningServer) -> RunningServer:
     return emptied_server
 
 
+@ON_BOTH_SERVERS
 def test_a_limit_lives_from_create_to_destroy(terraform: Terraform, client: Client) -> None:
     full = block(TYPE, name="ein Limit ü", limit=3, active=False, slot_decay_per_second=0.1)
     plain = block(TYPE, name="renamed", limit=0)

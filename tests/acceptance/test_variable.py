@@ -5,7 +5,7 @@ import pytest
 from forebay.calls import variables
 from forebay.client import Client
 from forebay.wire.variables import VariableCreate, VariableUpdate
-from tests.acceptance.conftest import Expression, Terraform, block
+from tests.acceptance.conftest import ON_BOTH_SERVERS, Expression, Terraform, block
 from tests.conftest import RunningServer
 
 pytestmark = pytest.mark.terraform
@@ -61,6 +61,7 @@ def test_a_value_may_have_every_type_and_each_is_read_back_as_it_was(
     assert stored == {**values, "list": ["a", "b"], "map": {"a": 1, "b": 2}}
 
 
+@ON_BOTH_SERVERS
 def test_drift_and_deletion_outside_are_planned_back(terraform: Terraform, client: Client) -> None:
     configuration = block(TYPE, name="it", value="mine")
     made = terraform.apply(configuration)[ADDRESS]

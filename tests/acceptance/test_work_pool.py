@@ -14,7 +14,7 @@ from forebay.wire.deployments import DeploymentCreate
 from forebay.wire.flows import FlowCreate
 from forebay.wire.work_pools import WorkPoolCreate, WorkPoolUpdate
 from forebay.wire.work_queues import WorkQueueUpdate
-from tests.acceptance.conftest import Terraform, block
+from tests.acceptance.conftest import ON_BOTH_SERVERS, Terraform, block
 from tests.conftest import RunningServer
 
 pytestmark = pytest.mark.terraform
@@ -51,6 +51,7 @@ def planned_template(terraform: Terraform, configuration: str) -> dict[str, Any]
     return None if text is None else json.loads(text)
 
 
+@ON_BOTH_SERVERS
 def test_apply_makes_the_pool_and_a_second_plan_is_empty(
     terraform: Terraform, client: Client
 ) -> None:
@@ -138,6 +139,7 @@ def test_a_template_written_otherwise_is_no_change(terraform: Terraform) -> None
     assert terraform.plan(a_pool(base_job_template=reordered)) == {}
 
 
+@ON_BOTH_SERVERS
 @pytest.mark.parametrize("by", ["name", "id"])
 def test_import_is_followed_by_an_empty_plan(
     terraform: Terraform, client: Client, by: str
@@ -182,6 +184,7 @@ def test_importing_what_is_not_there_says_so(terraform: Terraform) -> None:
     assert "Cannot import non-existent remote object" in done.stderr
 
 
+@ON_BOTH_SERVERS
 def test_drift_is_shown_and_taken_back(terraform: Terraform, client: Client) -> None:
     configuration = a_pool(description="mine", concurrency_limit=1)
     terraform.apply(configuration)
@@ -209,6 +212,7 @@ def test_a_pool_deleted_outside_is_planned_again_at_once(
     assert time.monotonic() - began < 20  # a client that retried the 404 would take minutes
 
 
+@ON_BOTH_SERVERS
 def test_destroy_leaves_nothing_and_can_be_repeated(terraform: Terraform, client: Client) -> None:
     terraform.apply(a_pool())
 

@@ -8,7 +8,7 @@ from forebay.calls import work_pools, work_queues
 from forebay.client import Client
 from forebay.wire.work_pools import WorkPoolCreate
 from forebay.wire.work_queues import WorkQueueCreate, WorkQueueUpdate
-from tests.acceptance.conftest import Terraform
+from tests.acceptance.conftest import ON_BOTH_SERVERS, Terraform
 from tests.conftest import RunningServer
 from tests.proxy import Treatment, proxied
 
@@ -38,6 +38,7 @@ def a_queue(name: str = "queue", pool: str = "pool", **attributes: object) -> st
     return f'resource "forebay_work_queue" "it" {{\n{lines}\n}}\n'
 
 
+@ON_BOTH_SERVERS
 def test_apply_makes_the_queue_and_a_second_plan_is_empty(
     terraform: Terraform, client: Client
 ) -> None:
@@ -95,6 +96,7 @@ def test_a_change_is_made_in_place(
     assert terraform.plan(changed) == {}
 
 
+@ON_BOTH_SERVERS
 def test_a_rename_whose_answer_gets_lost_is_carried_out_once_and_told_as_done(
     terraform: Terraform, client: Client
 ) -> None:
@@ -183,6 +185,7 @@ def test_an_import_id_of_another_form_is_refused_with_the_right_one(terraform: T
     assert "POOL/QUEUE" in done.stderr
 
 
+@ON_BOTH_SERVERS
 def test_drift_is_shown_and_taken_back(terraform: Terraform, client: Client) -> None:
     configuration = a_queue(priority=5)
     terraform.apply(configuration)

@@ -6,7 +6,7 @@ from forebay.calls import work_pools, work_queues
 from forebay.client import Client
 from forebay.wire.work_pools import WorkPoolCreate
 from forebay.wire.work_queues import WorkQueueCreate, WorkQueueUpdate
-from tests.acceptance.conftest import Terraform, block
+from tests.acceptance.conftest import ON_BOTH_SERVERS, Terraform, block
 from tests.conftest import RunningServer
 
 pytestmark = pytest.mark.terraform
@@ -37,6 +37,7 @@ def order(client: Client) -> list[str]:
     return [queue.name for queue in client.send(work_queues.filter("a pool"))]
 
 
+@ON_BOTH_SERVERS
 def test_an_order_lives_from_create_to_destroy(terraform: Terraform, client: Client) -> None:
     terraform.apply(an_order("ü c", "a"))
     made, empty = order(client), terraform.plan(an_order("ü c", "a"))

@@ -94,10 +94,12 @@ class DeploymentResource(Resource[Deployment, Connection]):
 
     def update(self, plan: Deployment, state: Deployment) -> Deployment:
         fixed: dict[str, Any] = {}
-        if plan.concurrency != state.concurrency or (
-            plan.global_concurrency_limit_id != state.global_concurrency_limit_id
-        ):
+        shared = plan.global_concurrency_limit_id
+        if plan.concurrency != state.concurrency or shared != state.global_concurrency_limit_id:
             fixed |= _limit(plan)
+        if shared == state.global_concurrency_limit_id:
+            # Prefect 3.8.4 makes a second limit of its own where this says null once more: 409.
+            fixed.pop("global_concurrency_limit_id", None)
         if plan.pull_steps != state.pull_steps:
             fixed |= _steps(plan)
         place = (plan.work_pool_name, plan.work_queue_name)

@@ -58,6 +58,9 @@ def _rule_complaint(text: str) -> str | None:
     return None if "FREQ=" in text.upper() or "RDATE" in text.upper() else "must say FREQ="
 
 
+CLEARED = ("max_scheduled_runs", "slug")  # what the API has null for
+
+
 @model
 class DeploymentSchedule:
     """When a deployment makes runs by itself. Exactly one of cron, interval, rrule is set."""
@@ -174,7 +177,19 @@ class DeploymentScheduleResource(Resource[DeploymentSchedule, Connection]):
         body = to_wire(plan, shape, since=state, **fixed)
         deployment, id = UUID(state.deployment_id), UUID(state.id)
         self.client.send(calls.deployments.update_schedule(deployment, id, body))
+        self._require_cleared(plan, state)
         return completed(plan, lambda: _found(self._one(state), plan))
+
+    def _require_cleared(self, plan: DeploymentSchedule, state: DeploymentSchedule) -> None:
+        """Raise `Invalid` for what was to become null and did not: Prefect 3.8.4 ignores null."""
+        wanted = [n for n in CLEARED if getattr(plan, n) is None and getattr(state, n) is not None]
+        found = self._one(state) if wanted else None
+        if kept := [name for name in wanted if getattr(found, name) is not None]:
+            text = (
+                f"the server keeps {' and '.join(kept)}: it does not take null in a change of a "
+                "schedule. Make the schedule anew with terraform apply -replace=ADDRESS"
+            )
+            raise Invalid(text, problems=tuple(FieldProblem((name,), text) for name in kept[:1]))
 
     def delete(self, state: DeploymentSchedule) -> None:
         deployment, id = UUID(state.deployment_id), UUID(state.id)
