@@ -102,7 +102,8 @@ reliability: setup ## race, starve, cut off and kill on purpose; one line of fig
 	$$run.kill_worker --db postgres; \
 	$$run.kill_api; \
 	$$run.kill_api --db postgres; \
-	$$run.drain
+	$$run.drain; \
+	$$run.broken_applies
 
 # --- what is generated ---------------------------------------------------------------------------
 migration: setup ## write the next migration: make migration m="what changes"

@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
-from tests.conftest import missing
+from tests.conftest import missing, require_tool
 from tests.reliability import (
+    broken_applies,
     drain,
     kill_api,
     kill_worker,
@@ -52,3 +54,10 @@ def test_what_a_killed_server_has_acknowledged_is_there() -> None:
 @pytest.mark.postgres
 def test_restarting_servers_in_turn_fails_no_request() -> None:
     holds("drain", drain.play, Options("postgres", 2, seconds=3))
+
+
+@pytest.mark.terraform
+def test_broken_applies_leave_no_orphan_and_nothing_twice() -> None:
+    require_tool("terraform")
+
+    holds("broken_applies", partial(broken_applies.play, rounds=2), Options(seed=3))
