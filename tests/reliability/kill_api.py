@@ -96,4 +96,4 @@ def play(ground: Ground) -> Figures:
 
 
 if __name__ == "__main__":
-    main("kill_api", play, seconds=30)
+    main("kill_api", play, seconds=60)
