@@ -13,16 +13,20 @@ if TYPE_CHECKING:
     import forebay.calls.blocks
     import forebay.calls.concurrency_limits
     import forebay.calls.deployments
+    import forebay.calls.dry_runs
     import forebay.calls.flows
     import forebay.calls.server
+    import forebay.calls.tokens
     import forebay.calls.variables
     import forebay.calls.work_pools
     import forebay.calls.work_queues
     import forebay.wire.blocks
     import forebay.wire.concurrency_limits
     import forebay.wire.deployments
+    import forebay.wire.dry_runs
     import forebay.wire.flows
     import forebay.wire.schedules
+    import forebay.wire.tokens
     import forebay.wire.variables
     import forebay.wire.work_pools
     import forebay.wire.work_queues  # noqa: F401

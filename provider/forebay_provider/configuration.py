@@ -97,6 +97,7 @@ def _settings(config: ProviderConfig, environ: Mapping[str, str]) -> ProviderSet
         "max_concurrent_requests": config.max_concurrent_requests,
         "reads_in_bulk": config.read_cache,
         "plan_checks": config.plan_checks or _plan_checks(environ),
+        "expected_server_id": config.expected_server_id,
     }
     return ProviderSettings(client=replace(settings, **_set(changes)), **_set(own))
 

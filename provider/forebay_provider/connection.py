@@ -29,6 +29,7 @@ class ProviderSettings:
     max_concurrent_requests: int = 8
     reads_in_bulk: bool = True
     plan_checks: PlanChecks = "error"
+    expected_server_id: str | None = None
 
 
 class Connection:
@@ -39,6 +40,11 @@ class Connection:
     ) -> None:
         self.unknown = unknown  # the argument that is not decided yet, if one is
         self.plan_checks: PlanChecks = settings.plan_checks if settings else "off"
+        self.expected_server_id = settings.expected_server_id if settings else None
+        self.is_target_checked = False  # whether the server has told that it is that one
+        self.api_url = settings.client.api_url if settings else ""
+        # The templates that pools will have, by the pools' names, as far as they were planned.
+        self.planned_templates: dict[str, str] = {}
         self._reads = BulkReads(self._send) if settings and settings.reads_in_bulk else None
         self._settings = settings
         self._user_agent = user_agent

@@ -19,6 +19,7 @@ from forebay_provider.pb import tfplugin6_pb2 as pb
 from forebay_provider.private import create_key, with_create_key
 from forebay_provider.problems import explained, of_any
 from forebay_provider.provided import AnyResource, Provided
+from forebay_provider.target import check_target
 
 log = logging.getLogger(__name__)
 
@@ -121,6 +122,7 @@ class ManagedResources(Provided):
         handler = resource(connection)
         plan_, prior_ = (v and from_values(resource.model, v) for v in (planned, prior))
         try:
+            check_target(connection)
             found = handler.review(plan_, prior_)
             warns = connection.plan_checks == "warn"
             return [replace(d, is_warning=True) if warns else d for d in found]

@@ -7,17 +7,20 @@ from forebay_provider.connection import Connection
 from forebay_provider.data_sources import DATA_SOURCES
 from forebay_provider.ephemeral import EPHEMERALS
 from forebay_provider.framework.diagnostics import Diagnostic, Failure
+from forebay_provider.framework.ephemeral import Ephemeral
 from forebay_provider.framework.functions import Function
 from forebay_provider.framework.resource import DataSource, Resource
 from forebay_provider.functions import FUNCTIONS
 from forebay_provider.lists import LISTS, AnyList
 from forebay_provider.resources import RESOURCES
+from forebay_provider.target import check_target
 
 PREFIX = "forebay_"
 
 T = TypeVar("T")
 AnyResource = type[Resource[Any, Connection]]
 AnyDataSource = type[DataSource[Any, Connection]]
+AnyEphemeral = type[Ephemeral[Any, Connection]]
 
 
 class Provided:
@@ -29,7 +32,7 @@ class Provided:
         data_sources: Iterable[AnyDataSource] = DATA_SOURCES,
         functions: Iterable[Function] = FUNCTIONS,
         lists: Iterable[AnyList] = LISTS,
-        ephemerals: Iterable[AnyDataSource] = EPHEMERALS,
+        ephemerals: Iterable[AnyEphemeral] = EPHEMERALS,
     ) -> None:
         self.resources = {PREFIX + r.name: r for r in resources}
         self.data_sources = {PREFIX + d.name: d for d in data_sources}
@@ -46,7 +49,7 @@ class Provided:
         """The data source of that name. Raises `Failure`."""
         return _known(self.data_sources, "data source", type_name)
 
-    def ephemeral(self, type_name: str) -> AnyDataSource:
+    def ephemeral(self, type_name: str) -> AnyEphemeral:
         """The ephemeral resource of that name. Raises `Failure`."""
         return _known(self.ephemerals, "ephemeral resource", type_name)
 
@@ -55,9 +58,11 @@ class Provided:
         return _known(self.lists, "list", type_name)
 
     def connected(self) -> Connection:
-        """The connection. Raises `Failure` before the provider is configured."""
+        """The connection. Raises `Failure` before the provider is configured, or to another
+        server than the expected one."""
         if self.connection is None:
             raise Failure(Diagnostic("The provider was used before it was configured"))
+        check_target(self.connection)
         return self.connection
 
 

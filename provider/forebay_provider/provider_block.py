@@ -10,10 +10,11 @@ from forebay_provider.framework.checks import at_least, at_most, custom, one_of
 from forebay_provider.framework.declarations import attribute, model
 from forebay_provider.framework.diagnostics import Diagnostic
 from forebay_provider.framework.values import Unknown
+from forebay_provider.names import UUID_TEXT
 
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _FINAL = {401, 403, 404, 409, 422}
-_DURATION = r"(?:\d+(?:\.\d+)?(?:ms|s|m|h))+"
+DURATION = r"(?:\d+(?:\.\d+)?(?:ms|s|m|h))+"
 
 
 def _url_complaint(text: str) -> str | None:
@@ -25,7 +26,7 @@ def _url_complaint(text: str) -> str | None:
 
 
 def _duration_complaint(text: str) -> str | None:
-    if re.fullmatch(_DURATION, text) and seconds(text) > 0:
+    if re.fullmatch(DURATION, text) and seconds(text) > 0:
         return None
     return f'must be a duration above zero such as "30s" or "1m30s", not {text!r}'
 
@@ -157,6 +158,12 @@ class ProviderConfig:
         "or `off`. Also `FOREBAY_PLAN_CHECKS`.",
         default=None,
         checks=(one_of("error", "warn", "off"),),
+    )
+    expected_server_id: str | None = attribute(
+        "ID (UUID) of the one server that may be read and changed, as the data source "
+        "`forebay_server` tells it; any other is refused.",
+        default=None,
+        checks=(UUID_TEXT,),
     )
 
 

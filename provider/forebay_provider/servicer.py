@@ -5,7 +5,10 @@ by the dispatcher that calls it.
 """
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp  # type: ignore[import-untyped]
 
 from forebay_provider import configuration, provider_block
 from forebay_provider.framework import functions, identity, objects
@@ -18,7 +21,7 @@ from forebay_provider.framework.validation import validate
 from forebay_provider.managed import PROVIDER_UNKNOWN, ManagedResources
 from forebay_provider.pb import tfplugin6_pb2 as pb
 from forebay_provider.problems import explained
-from forebay_provider.provided import AnyDataSource, AnyResource
+from forebay_provider.provided import AnyDataSource, AnyEphemeral, AnyResource
 from forebay_provider.provider_block import ProviderConfig
 
 
@@ -156,20 +159,29 @@ class Servicer(ManagedResources):
         if connection.unknown and request.client_capabilities.deferral_allowed:
             return pb.OpenEphemeralResource.Response(deferred=PROVIDER_UNKNOWN)
         with explained(f"Could not open {request.type_name}", ephemeral.model):
-            found = ephemeral(connection).read(from_values(ephemeral.model, config))
-        result = objects.encode(ephemeral.model, objects.settled(found, config))
-        return pb.OpenEphemeralResource.Response(result=result)
+            opened = ephemeral(connection).open(from_values(ephemeral.model, config))
+        return pb.OpenEphemeralResource.Response(
+            result=objects.encode(ephemeral.model, objects.settled(opened.result, config)),
+            private=opened.private,
+            renew_at=_moment(opened.renew_at),
+        )
 
     def RenewEphemeralResource(
         self, request: pb.RenewEphemeralResource.Request
     ) -> pb.RenewEphemeralResource.Response:
-        self.ephemeral(request.type_name)  # none runs out
-        return pb.RenewEphemeralResource.Response()
+        ephemeral = self.ephemeral(request.type_name)
+        with explained(f"Could not renew {request.type_name}", ephemeral.model):
+            renew_at = ephemeral(self.connected()).renew(request.private)
+        return pb.RenewEphemeralResource.Response(
+            private=request.private, renew_at=_moment(renew_at)
+        )
 
     def CloseEphemeralResource(
         self, request: pb.CloseEphemeralResource.Request
     ) -> pb.CloseEphemeralResource.Response:
-        self.ephemeral(request.type_name)  # none leaves anything to close
+        ephemeral = self.ephemeral(request.type_name)
+        with explained(f"Could not close {request.type_name}", ephemeral.model):
+            ephemeral(self.connected()).close(request.private)
         return pb.CloseEphemeralResource.Response()
 
     # --- lists -------------------------------------------------------------------------------
@@ -205,7 +217,7 @@ class Servicer(ManagedResources):
 
 
 def _problems(
-    checked: AnyResource | AnyDataSource, config: Values, allows_write_only: bool
+    checked: AnyResource | AnyDataSource | AnyEphemeral, config: Values, allows_write_only: bool
 ) -> list[pb.Diagnostic]:
     """Problems of single values; if there are none, those of the configuration as a whole."""
     found = list(validate(checked.model, config, allows_write_only=allows_write_only))
@@ -216,3 +228,7 @@ def _capabilities() -> pb.ServerCapabilities:
     return pb.ServerCapabilities(
         plan_destroy=True, get_provider_schema_optional=True, move_resource_state=True
     )
+
+
+def _moment(at: datetime | None) -> Timestamp | None:
+    return None if at is None else Timestamp(seconds=int(at.timestamp()))

@@ -64,9 +64,10 @@ def test_template_that_differs_in_more_than_defaults_has_none() -> None:
         ("docker", {"imagge": 1}, "imagge"),
         ("docker", ["image"], "must be an object"),
         ("mine", {"image": 1}, "base_job_template"),
-        ("docker", {"image": 1}, None),
+        ("docker", {"image": 1}, "1 is not of type 'string'"),
+        ("docker", {"image": "etl:1"}, None),
     ],
-    ids=["unknown variable", "no object", "unknown type", "sound"],
+    ids=["unknown variable", "no object", "unknown type", "wrong type", "sound"],
 )
 def test_defaults_that_do_not_fit_are_complained_about(
     type: str, defaults: Any, words: str | None

@@ -35,15 +35,18 @@ def filter(
     *,
     flow_names: Sequence[str] | None = None,
     pool_names: Sequence[str] | None = None,
+    queue_names: Sequence[str] | None = None,
     limit: int | None = None,
     offset: int = 0,
 ) -> Call[list[Deployment]]:
     """Deployments by name; at most 200 a page."""
     flows = {"name": {"any_": list(flow_names)}} if flow_names is not None else None
     pools = {"name": {"any_": list(pool_names)}} if pool_names is not None else None
+    queues = {"work_queue_name": {"any_": list(queue_names)}} if queue_names is not None else None
     body = {
         "flows": flows,
         "work_pools": pools,
+        "deployments": queues,
         "sort": "NAME_ASC",
         "limit": limit,
         "offset": offset,

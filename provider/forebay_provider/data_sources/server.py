@@ -1,5 +1,6 @@
 """The data source `forebay_server`: what the server says of itself."""
 
+from forebay.errors import NotFound
 from forebay_provider.api import calls
 from forebay_provider.connection import Connection
 from forebay_provider.framework.declarations import attribute, model
@@ -15,6 +16,14 @@ class ServerView:
         computed=True,
     )
     api_version: str = attribute("Version of the API's shapes.", computed=True)
+    id: str | None = attribute(
+        "ID (UUID) of a Forebay server, for the provider's `expected_server_id`; null for any "
+        "other server.",
+        computed=True,
+    )
+    forebay_version: str | None = attribute(
+        "Version of a Forebay server; null for any other server.", computed=True
+    )
 
 
 class ServerDataSource(DataSource[ServerView, Connection]):
@@ -25,4 +34,9 @@ class ServerDataSource(DataSource[ServerView, Connection]):
     def read(self, config: ServerView) -> ServerView:
         config.version = self.client.send(calls.server.version())
         config.api_version = self.client.send(calls.server.api_version())
+        try:
+            found = self.client.send(calls.server.identity())
+            config.id, config.forebay_version = str(found.id), found.version
+        except NotFound:
+            config.id = config.forebay_version = None
         return config

@@ -6,7 +6,7 @@ from forebay_provider.api import calls
 from forebay_provider.connection import Connection
 from forebay_provider.framework.declarations import JsonText, attribute, from_values, model
 from forebay_provider.framework.diagnostics import Diagnostic
-from forebay_provider.framework.resource import DataSource
+from forebay_provider.framework.ephemeral import Ephemeral, Opened
 from forebay_provider.mapping import json_text
 from forebay_provider.names import NAME, UUID_TEXT, as_uuid
 
@@ -26,7 +26,7 @@ class BlockData:
     data: JsonText = attribute("What the block holds, as JSON.", computed=True, sensitive=True)
 
 
-class BlockDataResource(DataSource[BlockData, Connection]):
+class BlockDataResource(Ephemeral[BlockData, Connection]):
     """Needs no renewal and leaves nothing to close."""
 
     name, model = "block_data", BlockData
@@ -41,7 +41,7 @@ class BlockDataResource(DataSource[BlockData, Connection]):
                 "The block is named twice", "Set id, or type_slug and name, not both.", ("id",)
             )
 
-    def read(self, config: BlockData) -> BlockData:
+    def open(self, config: BlockData) -> Opened[BlockData]:
         id = as_uuid(config.id) if config.id else None
         call = (
             calls.blocks.read(id, include_secrets=True)
@@ -56,4 +56,4 @@ class BlockDataResource(DataSource[BlockData, Connection]):
             "name": config.name or found.name,
             "data": json_text(found.data),
         }
-        return from_values(BlockData, values)
+        return Opened(from_values(BlockData, values))

@@ -18,6 +18,7 @@ from forebay_provider.framework.values import UNKNOWN, is_known
 from forebay_provider.mapping import completed, from_wire, json_text, to_wire
 from forebay_provider.names import NAME, as_uuid, name_taken, no_such_id
 from forebay_provider.resources.deployment_model import Concurrency, Deployment, PullStep
+from forebay_provider.resources.job_variables import problems
 
 if TYPE_CHECKING:
     import forebay.wire.deployments
@@ -63,6 +64,25 @@ class DeploymentResource(Resource[Deployment, Connection]):
             plan.work_queue_name = DEFAULT_QUEUE if is_default and has_pool else None
         plan.effective_job_configuration = _planned_configuration(plan, config, prior)
         return plan
+
+    def review(self, plan: Deployment | None, prior: Deployment | None) -> Iterable[Diagnostic]:
+        if plan is None or plan.work_pool_name is None:
+            return
+        place = (plan.work_pool_name, plan.base_job_template, plan.job_variables)
+        was = prior and (prior.work_pool_name, prior.base_job_template, prior.job_variables)
+        pool, own_template, variables = place
+        if not is_known(list(place)) or place == was:
+            return
+        template = own_template or self.client.planned_templates.get(pool)
+        for name, complaint in problems(self.client, pool, template, json.loads(variables)):
+            # What is missing from all of them a run may bring along.
+            about = f'"{name}": {complaint}' if name else complaint
+            yield Diagnostic(
+                f'The job variables do not fit the work pool "{pool}"',
+                f"job_variables {about}.",
+                ("job_variables",),
+                is_warning=name is None,
+            )
 
     def create(self, plan: Deployment, key: str) -> Deployment:
         flow_id = self._flow_id(plan)

@@ -9,6 +9,7 @@ from forebay_provider.framework import dynamic
 from forebay_provider.framework.declarations import JsonText
 from forebay_provider.framework.values import Dynamic
 from forebay_provider.mapping import json_text
+from forebay_provider.resources.job_variables import mismatch
 
 
 def complaint(text: str) -> str | None:
@@ -49,6 +50,10 @@ def defaults_complaint(type: str, defaults: Dynamic) -> str | None:
             f'names {", ".join(strange)}, which the template of "{type}" does not declare; it '
             f"declares {_declared(template)}"
         )
+    schemas = templates.variable_schemas(template)
+    for name, value in values.items():
+        if value is not None and (wrong := mismatch(value, schemas[name])):
+            return f'has "{name}" wrong: {wrong}'
     return None
 
 

@@ -34,6 +34,7 @@ from forebay_provider.names import (
     some_of,
 )
 from forebay_provider.resources import job_template
+from forebay_provider.resources.job_variables import problems
 
 if TYPE_CHECKING:
     import forebay.wire.work_pools
@@ -188,6 +189,11 @@ class WorkPoolResource(Resource[WorkPool, Connection]):
         return plan
 
     def review(self, plan: WorkPool | None, prior: WorkPool | None) -> Iterable[Diagnostic]:
+        if plan is not None and is_known([plan.name, plan.effective_base_job_template]):
+            template = plan.effective_base_job_template
+            self.client.planned_templates[plan.name] = template
+            if prior is not None and template != prior.effective_base_job_template:
+                yield from self._review_defaults(prior.name, template)
         if plan is not None and prior is None:
             yield from self._review_type(plan.type)
         if plan is None and prior is not None and not prior.force_destroy:
@@ -205,6 +211,16 @@ class WorkPoolResource(Resource[WorkPool, Connection]):
                 ("type",),
                 is_warning=True,
             )
+
+    def _review_defaults(self, name: str, template: str) -> Iterable[Diagnostic]:
+        """Defaults that no run could use; the server refuses them when they are applied."""
+        for variable, complaint in problems(self.client, name, template, {}):
+            if variable is not None:
+                yield Diagnostic(
+                    "A default does not fit its variable",
+                    f'effective_base_job_template: "{variable}": {complaint}.',
+                    ("job_template_defaults",),
+                )
 
     def _review_deletion(self, name: str) -> Iterable[Diagnostic]:
         # Not an error: the same change may delete the deployments first.

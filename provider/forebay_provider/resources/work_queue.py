@@ -14,7 +14,7 @@ from forebay_provider.framework.diagnostics import Diagnostic
 from forebay_provider.framework.resource import Resource
 from forebay_provider.framework.values import is_known
 from forebay_provider.mapping import completed, from_wire, to_wire
-from forebay_provider.names import MAX_INT, NAME, as_uuid, name_taken, no_such_id
+from forebay_provider.names import MAX_INT, NAME, as_uuid, name_taken, no_such_id, some_of
 
 if TYPE_CHECKING:
     import forebay.wire.work_queues
@@ -60,6 +60,8 @@ class WorkQueueResource(Resource[WorkQueue, Connection]):
 
     def review(self, plan: WorkQueue | None, prior: WorkQueue | None) -> Iterable[Diagnostic]:
         if plan is None:
+            if prior is not None:
+                yield from self._review_deletion(prior)
             return
         if prior is not None and plan.work_pool_name != prior.work_pool_name:
             yield Diagnostic(
@@ -81,6 +83,20 @@ class WorkQueueResource(Resource[WorkQueue, Connection]):
                     ("priority",),
                     is_warning=True,
                 )
+
+    def _review_deletion(self, queue: WorkQueue) -> Iterable[Diagnostic]:
+        # Not an error: the same change may delete or move the deployments first.
+        there = calls.deployments.filter(
+            pool_names=[queue.work_pool_name], queue_names=[queue.name]
+        )
+        if found := self.client.send(there):
+            users = some_of(deployment.name for deployment in found)
+            yield Diagnostic(
+                f'Deployments send their runs to the queue "{queue.name}"',
+                f"{users}. If they are not deleted or moved before it, they will send their runs "
+                "nowhere.",
+                is_warning=True,
+            )
 
     def create(self, plan: WorkQueue, key: str) -> WorkQueue:
         pool = plan.work_pool_name
