@@ -6,7 +6,7 @@ PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null)
 PROTOS_VENV := .venv-protos
 .DEFAULT_GOAL := help
-.PHONY: help setup peers demo dev test check fast acceptance format lint imports types protos protos-check \
+.PHONY: help setup peers demo dev test check fast scenarios acceptance format lint imports types protos protos-check \
         docs docs-check openapi openapi-check migration lock lock-check bench reliability clean
 
 help: ## list the targets
@@ -68,6 +68,9 @@ test: setup peers check ## everything that must hold: static checks, then every 
 
 fast: setup ## the tests that need no outside program
 	@$(BIN)/pytest -n 2 --dist worksteal -m "not terraform and not postgres"
+
+scenarios: setup peers ## what each worker type does in each scenario, as a table from the tests' results
+	@$(BIN)/python -m tests.worker.scenarios -n 2
 
 acceptance: setup peers ## real Terraform against a real server and a real worker
 	@$(BIN)/pytest tests/acceptance

@@ -23,6 +23,14 @@ from forebay.wire.logs import Log
 from forebay.wire.states import StateCreate, StateType
 from forebay.wire.work_pools import WorkPoolCreate
 from tests.conftest import BIN, RunningServer
+from tests.worker.scenarios import cell
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Write into each test's report which cells of the table of scenarios it fills."""
+    for item in items:
+        for marker in item.iter_markers("scenario"):
+            item.user_properties.append(("scenario", cell(marker)))
 
 
 class LogStore:
@@ -154,9 +162,8 @@ class Site:
             name=function,
             flow_id=self.flow.id,
             work_pool_name=self.name,
-            path=str(self.folder),
             entrypoint=f"flow.py:{function}",
-            **values,
+            **{"path": str(self.folder), **values},
         )
         return self.client.send(deployments.create(body))
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import sys
 from pathlib import Path
 
@@ -114,6 +115,22 @@ async def test_what_cannot_be_started_says_why(options: dict[str, object], compl
 
     with pytest.raises(StartFailed, match=complaint):
         await ProcessWorker().start(configuration, an_assignment(Collector()))
+
+
+@pytest.mark.scenario("process", "quota-or-throttling")
+async def test_machine_that_gives_no_more_descriptors_is_told() -> None:
+    worker, limits = ProcessWorker(), resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest_free = os.dup(0)
+    os.close(lowest_free)
+
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free + 4, limits[1]))
+    try:
+        with pytest.raises(StartFailed, match="Too many open files"):
+            await worker.start(ProcessConfiguration(command="true"), an_assignment(Collector()))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+    assert (await run_to_end("true"))[0] == 0
 
 
 async def test_failed_start_leaves_no_descriptor_open() -> None:

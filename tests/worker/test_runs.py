@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
+import pytest
+
 from forebay.calls import flow_runs
 from forebay.client import AsyncClient, Client
 from forebay.wire.flow_runs import FlowRunPolicy
@@ -15,8 +17,10 @@ from forebay_worker.runs import RunInHand, Surroundings
 from forebay_worker.shipping import LogShipper
 from forebay_worker.worker_types.process import ProcessWorker
 from tests.worker.conftest import Site
+from tests.worker.stored import Stored
 
 
+@pytest.mark.scenario("process", "deploy-run-logs")
 def test_run_is_carried_out_with_its_parameters(site: Site) -> None:
     deployment = site.deploy("greet", parameters={"name": "pool", "times": 1})
     run_id = site.run(deployment, parameters={"name": "wörld", "times": 3})
@@ -86,6 +90,7 @@ def test_parameters_that_do_not_fit_fail_the_run_without_a_traceback(site: Site)
     assert site.messages(run_id, "forebay.run") == [run.state.message]
 
 
+@pytest.mark.scenario("process", "failed-exit")
 def test_process_that_dies_makes_a_run_crashed_with_its_last_lines_kept(site: Site) -> None:
     died = site.run(site.deploy("crash"))
     left = site.run(site.deploy("leave"), parameters={"code": 4})
@@ -114,6 +119,31 @@ def test_command_runs_instead_of_the_entrypoint(site: Site) -> None:
     assert run.start_time
     assert site.messages(run_id, "stdout") == ["größe"]
     assert f"{run.name}: RUNNING" in worker.output
+
+
+@pytest.mark.scenario("process", "template-values")
+def test_values_of_every_kind_reach_the_process(site: Site) -> None:
+    stored = Stored(site)
+    variables = {
+        "command": "env",
+        "env.PLAIN": "7",
+        "env.FROM_BLOCK": f"{{{{ prefect.blocks.{stored.slug}.mine.hosts.main }}}}",
+        "env.FROM_VARIABLE": f"zone {{{{ prefect.variables.{stored.name} }}}}",
+        "env.FROM_WORKER": "{{ $CLUSTER }}",
+        "env.BRACES": "{{ command }}",
+    }
+    run_id = site.run(site.deploy("greet", job_variables=variables))
+
+    worker = site.worker("--run-once", environment={"CLUSTER": "blue"})
+
+    assert worker.end() == 0
+    assert {
+        "PLAIN=7",
+        "FROM_BLOCK=a.test",
+        'FROM_VARIABLE=zone {"zone": 3}',
+        "FROM_WORKER=blue",
+        "BRACES={{ command }}",
+    } <= set(site.messages(run_id, "stdout"))
 
 
 def test_command_may_execute_the_entrypoint_itself(site: Site) -> None:

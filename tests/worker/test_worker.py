@@ -54,6 +54,7 @@ def test_worker_is_online_while_it_serves(site: Site) -> None:
     assert site.read(run_id).state_type is StateType.COMPLETED
 
 
+@pytest.mark.scenario("process", "cancel")
 def test_run_that_is_cancelled_is_killed(site: Site, tmp_path: Path) -> None:
     run_id = site.run(site.deploy("wait_for"), parameters={"gate": str(tmp_path / "never")})
     worker = site.worker()
@@ -70,6 +71,7 @@ def test_run_that_is_cancelled_is_killed(site: Site, tmp_path: Path) -> None:
     assert run.state.message == "Cancelled: the process ended with exit code 143."
 
 
+@pytest.mark.scenario("process", "adopted-after-restart")
 def test_run_does_not_outlive_a_worker_that_is_killed(site: Site, tmp_path: Path) -> None:
     run_id = site.run(site.deploy("wait_for"), parameters={"gate": str(tmp_path / "never")})
     worker = site.worker()
@@ -252,6 +254,7 @@ def test_what_cannot_work_is_told_before_it_begins(
     assert "Traceback" not in worker.output
 
 
+@pytest.mark.scenario("process", "bad-credentials")
 def test_wrong_token_is_told(site: Site) -> None:
     worker = site.worker(environment={"FOREBAY_API_KEY": "wrong"})
 

@@ -2,6 +2,8 @@
 
 import time
 
+import pytest
+
 from forebay.wire.states import StateType
 from tests.worker.docker.conftest import DockerSite
 from tests.worker.stored import Stored
@@ -17,6 +19,7 @@ def wait_for(site: DockerSite, run_id: object, state: StateType, seconds: float 
     return run.state.message or ""
 
 
+@pytest.mark.scenario("docker", "deploy-run-logs")
 def test_run_of_a_deployment_completes_with_its_log_lines(docker_site: DockerSite) -> None:
     run_id = docker_site.run(docker_site.deploy("greet", parameters={"times": 2}))
 
@@ -29,6 +32,7 @@ def test_run_of_a_deployment_completes_with_its_log_lines(docker_site: DockerSit
     assert f":{container}" in str(docker_site.read(run_id).infrastructure_pid)
 
 
+@pytest.mark.scenario("docker", "failed-exit")
 def test_output_and_exit_code_of_a_command_reach_run_and_log(docker_site: DockerSite) -> None:
     command = "sh -c 'echo said; echo complained >&2; exit 3'"
     run_id = docker_site.run(docker_site.deploy("greet", job_variables={"command": command}))
@@ -55,6 +59,7 @@ def test_run_that_dies_is_crashed_and_its_last_lines_are_told(docker_site: Docke
     assert "last words" in docker_site.messages(run_id, "forebay.worker")[0]
 
 
+@pytest.mark.scenario("docker", "cancel")
 def test_cancelling_ends_the_container(docker_site: DockerSite) -> None:
     gate = docker_site.folder / "gate"
     run_id = docker_site.run(docker_site.deploy("wait_for", parameters={"gate": str(gate)}))
@@ -70,6 +75,7 @@ def test_cancelling_ends_the_container(docker_site: DockerSite) -> None:
     assert worker.end() == 0
 
 
+@pytest.mark.scenario("docker", "adopted-after-restart")
 def test_killed_worker_s_successor_goes_on_without_a_second_execution(
     docker_site: DockerSite,
 ) -> None:
@@ -155,6 +161,7 @@ def test_worker_without_an_engine_says_what_is_missing(docker_site: DockerSite) 
     assert str(run.state.message).startswith("The Docker engine does not answer")
 
 
+@pytest.mark.scenario("docker", "template-values")
 def test_values_of_every_kind_reach_the_container(docker_site: DockerSite) -> None:
     stored = Stored(docker_site)
     block = f"prefect.blocks.{stored.slug}.mine"

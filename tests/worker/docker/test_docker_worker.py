@@ -56,6 +56,7 @@ async def test_container_that_is_removed_at_its_end_still_tells_how_it_ended(
     assert docker.docker("ps", "-aq", "--filter", "name=brief") == ""
 
 
+@pytest.mark.scenario("docker", "quota-or-throttling")
 async def test_container_beyond_its_memory_is_said_to_have_run_out_of_it(
     worker_type: DockerWorker,
 ) -> None:
@@ -200,6 +201,7 @@ async def test_latest_image_is_asked_for_every_time(
     assert pulled_from.pulls > pulls
 
 
+@pytest.mark.scenario("docker", "bad-credentials")
 async def test_wrong_credentials_are_told(
     worker_type: DockerWorker, pulled_from: Registry
 ) -> None:

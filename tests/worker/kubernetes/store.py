@@ -34,6 +34,7 @@ class Store:
 
     def __init__(self) -> None:
         self.namespaces = {"default", "flows"}
+        self.quotas: dict[str, int] = {}  # most jobs of a namespace
         self.objects: dict[tuple[str, str, str], Manifest] = {}
         self.history: list[tuple[int, str, Manifest]] = []
         self.oldest = 0  # versions before it can no longer be watched
@@ -56,8 +57,24 @@ class Store:
         if key in self.objects:
             plural = made["kind"].lower() + "s"
             raise Refused(409, "AlreadyExists", f'{plural} "{metadata["name"]}" already exists')
+        self._check_quota(made, namespace)
         metadata |= {"uid": str(uuid.uuid4()), "creationTimestamp": now()}
         return self._store("ADDED", made)
+
+    def _check_quota(self, made: Manifest, namespace: str) -> None:
+        most = self.quotas.get(namespace)
+        if most is None or made["kind"] != "Job":
+            return
+        used = sum(key[:2] == ("Job", namespace) for key in self.objects)
+        if used >= most:
+            told = f"used: count/jobs.batch={used}, limited: count/jobs.batch={most}"
+            name = made["metadata"]["name"]
+            raise Refused(
+                403,
+                "Forbidden",
+                f'jobs.batch "{name}" is forbidden: exceeded quota: jobs, '
+                f"requested: count/jobs.batch=1, {told}",
+            )
 
     def read(self, kind: str, namespace: str, name: str) -> Manifest:
         """An object. Raises `Refused`."""

@@ -3,6 +3,7 @@
 import time
 from uuid import UUID
 
+import pytest
 import yaml
 
 from forebay.wire.states import StateType
@@ -28,6 +29,7 @@ def message(site: KubernetesSite, run_id: UUID) -> str:
     return run.state.message or ""
 
 
+@pytest.mark.scenario("kubernetes", "deploy-run-logs")
 def test_run_of_a_deployment_completes_with_its_log_lines(
     kubernetes_site: KubernetesSite,
 ) -> None:
@@ -56,6 +58,7 @@ def test_token_of_the_run_is_in_a_secret_and_nowhere_in_the_job(
     assert [o["uid"] for o in secret["metadata"]["ownerReferences"]] == [job["metadata"]["uid"]]
 
 
+@pytest.mark.scenario("kubernetes", "failed-exit")
 def test_output_and_exit_code_of_a_command_reach_run_and_log(
     kubernetes_site: KubernetesSite,
 ) -> None:
@@ -69,6 +72,7 @@ def test_output_and_exit_code_of_a_command_reach_run_and_log(
     assert kubernetes_site.messages(run_id, "stdout") == ["said"]
 
 
+@pytest.mark.scenario("kubernetes", "cancel")
 def test_cancelling_deletes_the_job_in_the_foreground(kubernetes_site: KubernetesSite) -> None:
     parameters = {"gate": str(kubernetes_site.folder / "gate")}
     run_id = kubernetes_site.run(kubernetes_site.deploy("wait_for", parameters=parameters))
@@ -83,6 +87,7 @@ def test_cancelling_deletes_the_job_in_the_foreground(kubernetes_site: Kubernete
     assert kubernetes_site.cluster.objects("Secret") == []
 
 
+@pytest.mark.scenario("kubernetes", "adopted-after-restart")
 def test_killed_worker_s_successor_goes_on_without_a_second_execution(
     kubernetes_site: KubernetesSite,
 ) -> None:
@@ -117,6 +122,7 @@ def test_successor_cancels_what_another_worker_started(kubernetes_site: Kubernet
     assert kubernetes_site.cluster.objects("Job") == []
 
 
+@pytest.mark.scenario("kubernetes", "bad-credentials")
 def test_cluster_that_does_not_know_the_worker_is_told_of(
     kubernetes_site: KubernetesSite,
 ) -> None:
@@ -166,6 +172,7 @@ def test_worker_without_a_cluster_says_what_is_missing(kubernetes_site: Kubernet
     assert message(kubernetes_site, run_id).startswith("No Kubernetes cluster can be used")
 
 
+@pytest.mark.scenario("kubernetes", "template-values")
 def test_values_of_every_kind_reach_the_pod(kubernetes_site: KubernetesSite) -> None:
     stored = Stored(kubernetes_site)
     block = f"prefect.blocks.{stored.slug}.mine"

@@ -230,6 +230,18 @@ async def test_job_that_the_cluster_refuses_is_told_with_its_reason(
         await worker_type.start(a_configuration(namespace="nowhere"), an_assignment(Collector()))
 
 
+@pytest.mark.scenario("kubernetes", "quota-or-throttling")
+async def test_quota_that_is_used_up_is_told(
+    worker_type: KubernetesWorker, cluster: Cluster
+) -> None:
+    cluster.store.quotas["default"] = 0
+
+    with pytest.raises(StartFailed, match=r"exceeded quota: jobs.*used: count/jobs.batch=0"):
+        await worker_type.start(a_configuration(), an_assignment(Collector()))
+
+    assert cluster.objects("Secret") == []
+
+
 async def test_name_that_another_job_has_is_told(
     worker_type: KubernetesWorker, cluster: Cluster
 ) -> None:

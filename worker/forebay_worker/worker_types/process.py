@@ -10,6 +10,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -76,30 +77,28 @@ class ProcessWorker(WorkerType[ProcessConfiguration]):
         own_folder = None
         if configuration.working_dir is None:
             own_folder = tempfile.mkdtemp(prefix="forebay-run-")  # mode 0700
-        ours, theirs = socket.socketpair()
-        out_read, out_write = os.pipe()
-        err_read, err_write = os.pipe()
+        kept = ExitStack()  # this end of each line; the other is the process's
         try:
-            process = await asyncio.create_subprocess_exec(
-                *command,
-                cwd=own_folder or configuration.working_dir,
-                env=_environment(configuration.env, assignment, theirs.fileno()),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=out_write,
-                stderr=err_write,
-                pass_fds=(theirs.fileno(),),
-                start_new_session=True,
-            )
+            with ExitStack() as given:
+                ours, theirs = socket.socketpair()
+                kept.callback(ours.close)
+                given.callback(theirs.close)
+                out_read, out_write = _pipe(kept, given)
+                err_read, err_write = _pipe(kept, given)
+                process = await asyncio.create_subprocess_exec(
+                    *command,
+                    cwd=own_folder or configuration.working_dir,
+                    env=_environment(configuration.env, assignment, theirs.fileno()),
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=out_write,
+                    stderr=err_write,
+                    pass_fds=(theirs.fileno(),),
+                    start_new_session=True,
+                )
         except (OSError, ValueError) as error:
-            ours.close()
-            for descriptor in (out_read, err_read):
-                os.close(descriptor)
+            kept.close()
             _remove(own_folder)
             raise StartFailed(_why(error, command, configuration)) from None
-        finally:
-            theirs.close()
-            os.close(out_write)
-            os.close(err_write)
         reporter = Echo(assignment) if configuration.stream_output else assignment.reporter
         run_id = assignment.run.id
         readers = [
@@ -137,6 +136,14 @@ class ProcessWorker(WorkerType[ProcessConfiguration]):
         except TimeoutError:
             _signal_group(running.process.pid, signal.SIGKILL)
             await running.process.wait()
+
+
+def _pipe(kept: ExitStack, given: ExitStack) -> tuple[int, int]:
+    """A new pipe's end to read, which is kept, and its end to write, which is given away."""
+    read, write = os.pipe()
+    kept.callback(os.close, read)
+    given.callback(os.close, write)
+    return read, write
 
 
 def _environment(
