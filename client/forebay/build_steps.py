@@ -1,4 +1,4 @@
-"""Steps that run before a deployment is made. Source: Prefect 3.8.4 `prefect.deployments.steps`.
+"""Steps before a deployment is made, or before its runs begin. Source: Prefect 3.8.4.
 
 Two are carried out here; another one is refused by name before any has run.
 """
@@ -22,7 +22,7 @@ Step = Mapping[str, Any]
 
 
 class StepFailed(ForebayError):
-    """A step ended with an error; nothing was deployed."""
+    """A step ended with an error."""
 
 
 def check(steps: Iterable[Step]) -> None:
@@ -53,10 +53,15 @@ def run(
         inputs = fill(dict(raw or {}), found)
         id = inputs.pop("id", None)
         inputs.pop("requires", None)  # a package that Prefect would install for the step
-        gave = _shell(inputs, folder) if _short_name(path) == SHELL else _pip(inputs, folder)
+        gave = carry_out(_short_name(path), inputs, folder)
         if id:
             found |= {f"{id}.{key}": value for key, value in gave.items()}
     return found
+
+
+def carry_out(name: str, inputs: Mapping[str, Any], folder: Path) -> dict[str, str]:
+    """What one of the known steps gives, run in `folder`. Raises `StepFailed`."""
+    return _shell(inputs, folder) if name == SHELL else _pip(inputs, folder)
 
 
 def _short_name(path: str) -> str:
@@ -64,7 +69,7 @@ def _short_name(path: str) -> str:
     return name if f"{prefix}." in PREFIXES else path
 
 
-def _shell(inputs: dict[str, Any], folder: Path) -> dict[str, str]:
+def _shell(inputs: Mapping[str, Any], folder: Path) -> dict[str, str]:
     """Each line of `script` as a command of its own, without a shell, as the original does."""
     environment = {**os.environ, **{k: str(v) for k, v in (inputs.get("env") or {}).items()}}
     place = folder / str(inputs.get("directory") or ".")
@@ -82,7 +87,7 @@ def _shell(inputs: dict[str, Any], folder: Path) -> dict[str, str]:
     return {"stdout": "".join(told).strip(), "stderr": "".join(complained).strip()}
 
 
-def _pip(inputs: dict[str, Any], folder: Path) -> dict[str, str]:
+def _pip(inputs: Mapping[str, Any], folder: Path) -> dict[str, str]:
     file = str(inputs.get("requirements_file") or "requirements.txt")
     command = [sys.executable, "-m", "pip", "install", "-r", file]
     out, errors = _run(command, folder / str(inputs.get("directory") or "."), dict(os.environ))

@@ -11,7 +11,7 @@ from tests.worker.conftest import Site
 class Stored:
     """A block and a variable of names of their own."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, password: str = "{{ $HOME }}") -> None:
         self.slug = f"registry-{uuid4().hex[:8]}"
         self.name = f"region_{uuid4().hex[:8]}"
         send = site.client.send
@@ -24,7 +24,7 @@ class Stored:
         schema = send(
             blocks.create_schema(BlockSchemaCreate(block_type_id=type.id, fields=fields))
         )
-        self.data = {"password": "{{ $HOME }}", "hosts": {"main": "a.test", "all": ["a.test"]}}
+        self.data = {"password": password, "hosts": {"main": "a.test", "all": ["a.test"]}}
         self.id = send(
             blocks.create(
                 BlockDocumentCreate(

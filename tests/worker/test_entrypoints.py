@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from forebay_worker.entrypoints import BadEntrypoint, call_function, enter_base, load_function
+from forebay_worker.entrypoints import BadEntrypoint, call_function, enter, load_function
 
 
 @pytest.fixture(autouse=True)
@@ -71,18 +71,7 @@ def test_function_of_an_installed_module_is_found() -> None:
 def test_deployments_path_is_entered(tmp_path: Path) -> None:
     (tmp_path / "code").mkdir()
 
-    enter_base(str(tmp_path / "code"), None)
-
-    assert Path.cwd() == tmp_path / "code"
-
-
-def test_pull_step_beats_the_path(tmp_path: Path) -> None:
-    (tmp_path / "code").mkdir()
-    step = {
-        "prefect.deployments.steps.set_working_directory": {"directory": str(tmp_path / "code")}
-    }
-
-    enter_base("/no/such/folder", [step])
+    enter(str(tmp_path / "code"))
 
     assert Path.cwd() == tmp_path / "code"
 
@@ -131,16 +120,3 @@ def test_parameters_that_do_not_fit_are_refused_before_the_call(
 
     with pytest.raises(BadEntrypoint, match=complaint):
         call_function(function, parameters)
-
-
-@pytest.mark.parametrize(
-    "step",
-    [
-        {"prefect.deployments.steps.git_clone": {"repository": "x"}},
-        {"prefect.deployments.steps.set_working_directory": {}},
-        {},
-    ],
-)
-def test_unknown_pull_step_is_named(step: dict[str, object]) -> None:
-    with pytest.raises(BadEntrypoint, match="is not known here"):
-        enter_base(None, [step])

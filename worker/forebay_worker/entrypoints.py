@@ -6,7 +6,7 @@ import importlib.util
 import inspect
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,19 +18,14 @@ class BadEntrypoint(ForebayError):
     """The deployment's code cannot be found, or does not take the run's parameters."""
 
 
-def enter_base(path: str | None, pull_steps: Sequence[Mapping[str, Any]] | None) -> None:
-    """Change to the folder in which the code lies.
-
-    Pull steps come first, as in Prefect 3.8.4; of these only `set_working_directory` is known.
-    """
-    folders = [_step_folder(step) for step in pull_steps or ()] or ([path] if path else [])
-    for folder in folders:
-        try:
-            os.chdir(Path(folder).expanduser())
-        except OSError as error:
-            raise BadEntrypoint(
-                f"The deployment's folder {folder!r} cannot be entered: {error.strerror}."
-            ) from None
+def enter(folder: str) -> None:
+    """Change to the folder in which the code lies. Raises `BadEntrypoint`."""
+    try:
+        os.chdir(Path(folder).expanduser())
+    except OSError as error:
+        raise BadEntrypoint(
+            f"The deployment's folder {folder!r} cannot be entered: {error.strerror}."
+        ) from None
 
 
 def load_function(entrypoint: str | None) -> Callable[..., Any]:
@@ -74,18 +69,6 @@ def call_function(function: Callable[..., Any], parameters: Mapping[str, Any]) -
     if inspect.iscoroutine(result):
         return asyncio.run(result)
     return result
-
-
-def _step_folder(step: Mapping[str, Any]) -> str:
-    kind, arguments = next(iter(step.items()), ("", None))
-    name = kind.rpartition(".")[2]
-    folder = arguments.get("directory") if isinstance(arguments, Mapping) else None
-    if name != "set_working_directory" or not isinstance(folder, str):
-        raise BadEntrypoint(
-            f"The pull step {kind!r} is not known here; this worker carries out "
-            "set_working_directory with a `directory`."
-        )
-    return folder
 
 
 def _load_file(file: Path) -> ModuleType:

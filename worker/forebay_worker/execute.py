@@ -26,7 +26,7 @@ from forebay.wire.flow_runs import FlowRun
 from forebay.wire.states import StateCreate, StateType, Verdict, VerdictStatus, WaitDetails
 from forebay_worker.capture import Echo, Sink, captured
 from forebay_worker.channel import RunChannel
-from forebay_worker.entrypoints import BadEntrypoint, call_function, enter_base, load_function
+from forebay_worker.entrypoints import BadEntrypoint, call_function, enter, load_function
 from forebay_worker.holding import held
 from forebay_worker.proposals import backoff, is_accepted, is_passing, new_state, reason
 from forebay_worker.shipping import LogShipper
@@ -111,7 +111,13 @@ class Execution:
         except NotFound:
             raise BadEntrypoint("The run's deployment has been deleted.") from None
         os.chdir(self.folder)
-        enter_base(deployment.path, deployment.pull_steps)
+        # Pull steps come first, as in Prefect 3.8.4.
+        if deployment.pull_steps:
+            from forebay_worker.pulling import pull  # which only runs with steps pay for
+
+            pull(deployment.pull_steps, self.client)
+        elif deployment.path:
+            enter(deployment.path)
         call_function(load_function(deployment.entrypoint), self.run.parameters)
 
     def _failed(self, error: BaseException) -> int | None:
