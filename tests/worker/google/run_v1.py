@@ -84,11 +84,9 @@ def _selected(query: Mapping[str, str], label: str) -> str:
 
 
 def _job(job: Job) -> Json:
-    ready = {"type": "Ready", "status": "True"}
-    if not job.is_ready:
-        message = f"Image '{job.image}' not found."
-        ready = {"type": "Ready", "status": "False", "reason": "ContainerMissing"}
-        ready["message"] = message
+    ready = {"type": "Ready", "status": "Unknown" if job.is_ready is None else str(job.is_ready)}
+    if job.is_ready is False:
+        ready |= {"reason": "ContainerMissing", "message": f"Image '{job.image}' not found."}
     metadata = {**job.body["metadata"], "creationTimestamp": job.made_at}
     return {**job.body, "metadata": metadata, "status": {"conditions": [ready]}}
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from tests.worker.google.executions import CloudRun, Execution, Job, Json, Refused, attempt
 
 PREFIX = "run.projects.locations."
+STATES = {True: "CONDITION_SUCCEEDED", False: "CONDITION_FAILED", None: "CONDITION_PENDING"}
 TYPES = "type.googleapis.com/google.cloud.run.v2."
 REASONS = {
     "failed": "NON_ZERO_EXIT_CODE",
@@ -69,9 +70,7 @@ class RunV2:
         name = f"{parent}/operations/{next(self._numbers)}"
         described = {"@type": f"{TYPES}{type}", **subject}
         self._operations[name] = {"name": name, "done": True, "response": described}
-        if "terminalCondition" in subject and subject["terminalCondition"]["state"] != (
-            "CONDITION_SUCCEEDED"
-        ):
+        if subject.get("terminalCondition", {}).get("state") == STATES[False]:
             error = {"code": 5, "message": subject["terminalCondition"]["message"]}
             self._operations[name] = {"name": name, "done": True, "error": error}
         return {"name": name, "metadata": described}
@@ -96,14 +95,10 @@ class RunV2:
 
 
 def _job(parent: str, job: Job) -> Json:
-    condition = {"type": "Ready", "state": "CONDITION_SUCCEEDED"}
-    if not job.is_ready:
-        condition = {
-            "type": "Ready",
-            "state": "CONDITION_FAILED",
-            "reason": "CONTAINER_MISSING",
-            "message": f"Image '{job.image}' not found.",
-        }
+    condition = {"type": "Ready", "state": STATES[job.is_ready]}
+    if job.is_ready is False:
+        message = f"Image '{job.image}' not found."
+        condition |= {"reason": "CONTAINER_MISSING", "message": message}
     name = f"{parent}/jobs/{job.name}"
     return {**job.body, "name": name, "createTime": job.made_at, "terminalCondition": condition}
 

@@ -245,8 +245,9 @@ async def test_rate_that_does_not_recover_is_named_with_its_limit(pauses: list[f
     assert error.value.quota == "run.googleapis.com/write_requests, limit 180"
 
 
-async def test_what_may_have_been_done_is_not_sent_again() -> None:
-    cloud = Scripted(refusal(504, "late"), httpx.Response(200, json={}))
+@pytest.mark.parametrize("status", [503, 504])
+async def test_what_may_have_been_done_is_not_sent_again(status: int) -> None:
+    cloud = Scripted(refusal(status, "late"), httpx.Response(200, json={}))
 
     with pytest.raises(GoogleError) as error:
         await cloud.session().send("POST", "https://run.googleapis.com/x")

@@ -11,7 +11,7 @@ from google.oauth2.credentials import Credentials
 from forebay.pool_types import default_template
 from forebay.templates import job_configuration
 from forebay_worker.base import Assignment, Outcome, StartFailed
-from forebay_worker.worker_types import google_execution, google_worker
+from forebay_worker.worker_types import google_cloud_run, google_execution, google_worker
 from forebay_worker.worker_types.cloud_run import CloudRunWorker
 from forebay_worker.worker_types.cloud_run_v2 import CloudRunV2Worker
 from forebay_worker.worker_types.google_session import GcpCredentials, GoogleSession
@@ -217,6 +217,19 @@ async def test_execution_whose_start_is_throttled_starts_later(
 
     assert outcome.exit_code == 0
     assert cloud.executed == 1
+
+
+@on_cloud_run
+async def test_job_that_never_gets_ready_is_given_up_and_deleted(
+    worker_type: GoogleWorker[Any], cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(google_cloud_run, "READY_SECONDS", 0.3)
+    cloud.cloud_run.is_slow = True
+
+    with pytest.raises(StartFailed, match="the job was not ready within"):
+        await worker_type.start(a_configuration(worker_type), claimed())
+
+    assert cloud.cloud_run.jobs == {}
 
 
 @on_each

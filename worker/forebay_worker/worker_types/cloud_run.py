@@ -1,14 +1,11 @@
 """Runs as jobs of Google Cloud Run, through version 1 of its API."""
 
-import asyncio
 from collections.abc import Mapping
 
 from forebay_worker.base import Assignment
 from forebay_worker.worker_types.cloud_run_job import CloudRunV1Configuration, job
-from forebay_worker.worker_types.google_cloud_run import CloudRunJob, CloudRunTypes, Ended
+from forebay_worker.worker_types.google_cloud_run import CloudRunJob, CloudRunTypes, Settled
 from forebay_worker.worker_types.google_session import (
-    PAUSES,
-    GoogleError,
     Json,
     endpoint,
 )
@@ -20,19 +17,8 @@ class JobV1(CloudRunJob):
     async def create(self, body: Json) -> Json:
         return await self.session.send("POST", self._url("jobs"), body=body)
 
-    async def marks(self) -> Mapping[str, str]:
-        return self.annotations(await self.session.send("GET", self._url("jobs", self.name)))
-
-    async def until_ready(self, asked: Json) -> None:
-        pauses = iter(PAUSES)
-        while True:
-            found = await self.session.send("GET", self._url("jobs", self.name))
-            ready = _condition(found, "Ready")
-            if ready.get("status") == "True":
-                return
-            if ready.get("status") == "False":
-                raise GoogleError(400, str(ready.get("message") or ready.get("reason")))
-            await asyncio.sleep(next(pauses, PAUSES[-1]))
+    async def look(self) -> Json:
+        return await self.session.send("GET", self._url("jobs", self.name))
 
     async def run(self) -> str:
         started = await self.session.send("POST", f"{self._url('jobs', self.name)}:run", body={})
@@ -60,19 +46,15 @@ class JobV1(CloudRunJob):
             return attempt
         return {}
 
-    def annotations(self, execution: Json) -> Mapping[str, str]:
-        found: Mapping[str, str] = execution["metadata"].get("annotations", {})
+    def annotations(self, described: Json) -> Mapping[str, str]:
+        found: Mapping[str, str] = described["metadata"].get("annotations", {})
         return found
 
-    def ended(self, execution: Json) -> Ended | None:
-        completed = _condition(execution, "Completed")
-        if completed.get("status") not in ("True", "False"):
-            return None
-        return Ended(
-            completed["status"] == "True",
-            str(completed.get("reason", "")),
-            str(completed.get("message", "")),
-        )
+    def ready(self, job: Json) -> Settled | None:
+        return _condition(job, "Ready")
+
+    def ended(self, execution: Json) -> Settled | None:
+        return _condition(execution, "Completed")
 
     def timeout_seconds(self, execution: Json) -> str:
         return str(execution["spec"]["template"]["spec"].get("timeoutSeconds"))
@@ -96,9 +78,12 @@ class CloudRunWorker(CloudRunTypes[CloudRunV1Configuration]):
         return job(configuration, assignment, project)
 
 
-def _condition(described: Json, type: str) -> Json:
+def _condition(described: Json, type: str) -> Settled | None:
     for condition in described.get("status", {}).get("conditions", ()):
-        if condition.get("type") == type:
-            found: Json = condition
-            return found
-    return {}
+        if condition.get("type") == type and condition.get("status") in ("True", "False"):
+            return Settled(
+                condition["status"] == "True",
+                str(condition.get("reason", "")),
+                str(condition.get("message", "")),
+            )
+    return None

@@ -1,19 +1,17 @@
 """Runs as jobs of Google Cloud Run, through version 2 of its API."""
 
-import asyncio
 from collections.abc import Mapping
 
 from forebay_worker.base import Assignment
 from forebay_worker.worker_types.cloud_run_v2_job import CloudRunV2Configuration, job
-from forebay_worker.worker_types.google_cloud_run import CloudRunJob, CloudRunTypes, Ended
+from forebay_worker.worker_types.google_cloud_run import CloudRunJob, CloudRunTypes, Settled
 from forebay_worker.worker_types.google_session import (
-    PAUSES,
     GoogleError,
     Json,
     endpoint,
 )
 
-ENDS = {"CONDITION_SUCCEEDED": True, "CONDITION_FAILED": False}
+SETTLED = {"CONDITION_SUCCEEDED": True, "CONDITION_FAILED": False}
 
 
 class JobV2(CloudRunJob):
@@ -23,21 +21,11 @@ class JobV2(CloudRunJob):
         parent, _, _ = self.path.rpartition("/")
         return await self.session.send("POST", self._url(parent), {"jobId": self.name}, body)
 
-    async def marks(self) -> Mapping[str, str]:
-        return self.annotations(await self.session.send("GET", self._url(self.path)))
+    async def accepted(self, asked: Json) -> None:
+        await self.session.finished(self._url(str(asked["name"])), asked)
 
-    async def until_ready(self, asked: Json) -> None:
-        if asked:
-            await self.session.finished(self._url(str(asked["name"])), asked)
-        pauses = iter(PAUSES)
-        while True:
-            found = await self.session.send("GET", self._url(self.path))
-            condition = found.get("terminalCondition", {})
-            if condition.get("state") == "CONDITION_SUCCEEDED":
-                return
-            if condition.get("state") == "CONDITION_FAILED":
-                raise GoogleError(400, str(condition.get("message") or condition.get("reason")))
-            await asyncio.sleep(next(pauses, PAUSES[-1]))
+    async def look(self) -> Json:
+        return await self.session.send("GET", self._url(self.path))
 
     async def run(self) -> str:
         started = await self.session.send("POST", f"{self._url(self.path)}:run", body={})
@@ -71,16 +59,17 @@ class JobV2(CloudRunJob):
             return attempt
         return {}
 
-    def annotations(self, execution: Json) -> Mapping[str, str]:
-        found: Mapping[str, str] = execution.get("annotations", {})
+    def annotations(self, described: Json) -> Mapping[str, str]:
+        found: Mapping[str, str] = described.get("annotations", {})
         return found
 
-    def ended(self, execution: Json) -> Ended | None:
+    def ready(self, job: Json) -> Settled | None:
+        return _settled(job.get("terminalCondition", {}))
+
+    def ended(self, execution: Json) -> Settled | None:
         for condition in execution.get("conditions", ()):
-            state = condition.get("state")
-            if condition.get("type") == "Completed" and state in ENDS:
-                reason = condition.get("executionReason") or condition.get("reason") or ""
-                return Ended(ENDS[state], str(reason), str(condition.get("message", "")))
+            if condition.get("type") == "Completed":
+                return _settled(condition)
         return None
 
     def timeout_seconds(self, execution: Json) -> str:
@@ -102,3 +91,11 @@ class CloudRunV2Worker(CloudRunTypes[CloudRunV2Configuration]):
     ) -> Json:
         """The job of version 2."""
         return job(configuration, assignment)
+
+
+def _settled(condition: Json) -> Settled | None:
+    state = condition.get("state")
+    if state not in SETTLED:
+        return None
+    reason = condition.get("executionReason") or condition.get("reason") or ""
+    return Settled(SETTLED[state], str(reason), str(condition.get("message", "")))

@@ -1,6 +1,8 @@
 """Jobs of Cloud Run and their executions, whichever version of the API tells of them."""
 
+import asyncio
 import re
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from forebay_worker.worker_types.google_execution import Execution
 from forebay_worker.worker_types.google_request import CloudRunConfiguration, job_name
 from forebay_worker.worker_types.google_session import (
     CONFLICT,
+    PAUSES,
     GoogleError,
     GoogleSession,
     Json,
@@ -26,9 +29,12 @@ ID = re.compile(
 )
 
 
+READY_SECONDS = 300.0  # for a new job that can be run neither yet nor never
+
+
 @dataclass(frozen=True)
-class Ended:
-    """What the condition `Completed` of an execution says once it is settled."""
+class Settled:
+    """What a condition says once it is true or false."""
 
     is_good: bool
     reason: str
@@ -54,13 +60,13 @@ class CloudRunJob(ABC):
     async def create(self, body: Json) -> Json:
         """Ask for the job; the answer."""
 
-    @abstractmethod
-    async def marks(self) -> Mapping[str, str]:
-        """The annotations of the job."""
+    async def accepted(self, asked: Json) -> None:
+        """Return when the cloud has taken what `create` asked for; `asked` is the answer."""
+        return
 
     @abstractmethod
-    async def until_ready(self, asked: Json) -> None:
-        """Return when the job can be run; `asked` is what `create` has answered, if it has."""
+    async def look(self) -> Json:
+        """The job."""
 
     @abstractmethod
     async def run(self) -> str:
@@ -86,19 +92,41 @@ class CloudRunJob(ABC):
     async def last_attempt(self, execution: str) -> Json:
         """How the container of an execution's first task ended; empty when nothing is known."""
 
-    # What an execution says.
+    # What a job or an execution says.
 
     @abstractmethod
-    def annotations(self, execution: Json) -> Mapping[str, str]:
-        """Its annotations."""
+    def annotations(self, described: Json) -> Mapping[str, str]:
+        """The annotations of either."""
 
     @abstractmethod
-    def ended(self, execution: Json) -> Ended | None:
+    def ready(self, job: Json) -> Settled | None:
+        """Whether the job can be run; none while that is not known."""
+
+    @abstractmethod
+    def ended(self, execution: Json) -> Settled | None:
         """How it ended; none while it goes on."""
 
     @abstractmethod
     def timeout_seconds(self, execution: Json) -> str:
         """The time that its task really has."""
+
+    # What follows from that.
+
+    async def until_ready(self, asked: Json) -> None:
+        """Return when the job can be run; `asked` is what `create` has answered, if it has."""
+        if asked:
+            await self.accepted(asked)
+        pauses = iter(PAUSES)
+        give_up_at = time.monotonic() + READY_SECONDS
+        while True:
+            settled = self.ready(await self.look())
+            if settled:
+                if settled.is_good:
+                    return
+                raise GoogleError(400, settled.message or settled.reason)
+            if time.monotonic() > give_up_at:
+                raise GoogleError(400, f"the job was not ready within {READY_SECONDS:.0f} seconds")
+            await asyncio.sleep(next(pauses, PAUSES[-1]))
 
 
 class CloudRunExecution(Execution):
@@ -207,7 +235,7 @@ async def begin(job: CloudRunJob, body: Json) -> CloudRunExecution:
             return await job.create(body)
         except GoogleError as error:
             # One of this name may come of an earlier try.
-            if error.status != CONFLICT or not _is_same(await job.marks(), body):
+            if error.status != CONFLICT or not _is_same(job.annotations(await job.look()), body):
                 raise
             return {}
 

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 LOG_SECONDS = 5.0  # between reads of lines while it runs
 SETTLE_SECONDS = 1.0  # between reads when it has ended
 SETTLED_AFTER = 2  # reads that bring nothing new then
-LAST_WORDS_SECONDS = 10.0  # for lines of what has ended badly
+LAST_WORDS_READS = 4  # until lines of what has ended badly have arrived
 DISPOSE_SECONDS = 10.0
 MISSING_LOOKS = 3  # an execution is gone when it cannot be found so often in a row
 
@@ -139,7 +139,8 @@ class WatchedExecution:
             try:
                 is_new = await self._reader.read_on()
             except GoogleError as error:
-                logger.info("lines of %s are read again: %s", self.id, error)
+                level = logging.INFO if error.is_passing else logging.WARNING
+                logger.log(level, "lines of %s cannot be read now: %s", self.id, error)
                 if has_ended and not error.is_passing:
                     return
                 await asyncio.sleep(next(failures))
@@ -154,9 +155,11 @@ class WatchedExecution:
     async def _read_last_words(self) -> None:
         """Report the last lines of what stores its own, and could not store its end."""
         try:
-            async with asyncio.timeout(LAST_WORDS_SECONDS):
-                await self._reader.read_last()
-        except (GoogleError, TimeoutError) as error:
+            for _ in range(LAST_WORDS_READS):
+                if await self._reader.read_last():
+                    break
+                await asyncio.sleep(SETTLE_SECONDS)
+        except GoogleError as error:
             logger.info("last lines of %s cannot be read: %s", self.id, error)
         self._output.report_last_words()
 

@@ -53,16 +53,20 @@ class LogReader:
             self._seen = {key: time for key, time in self._seen.items() if time >= oldest}
         return is_new
 
-    async def read_last(self) -> None:
-        """Hand on the last lines only, in one request. Raises `GoogleError`."""
+    async def read_last(self) -> bool:
+        """Hand on the last lines only, in one request; whether there are any.
+
+        Raises `GoogleError`.
+        """
         body = self._body(self._filter) | {
             "orderBy": "timestamp desc",
             "pageSize": REMEMBERED_LINES,
         }
-        answer = await self._list(body)
-        for entry in reversed(answer.get("entries", ())):
+        entries = (await self._list(body)).get("entries", ())
+        for entry in reversed(entries):
             for line in entry_text(entry).split("\n"):
                 self._output.line(stream(entry), line, entry_time(entry))
+        return bool(entries)
 
     async def _entries(self, filter: str) -> AsyncIterator[Json]:
         body = self._body(filter) | {"orderBy": "timestamp asc", "pageSize": PAGE}

@@ -82,7 +82,7 @@ class GoogleError(CloudError):
         super().__init__(message, str(status), is_passing=status in PASSING and not is_spent)
         self.status = status
         self.quota = quota  # the name of the one that is used up
-        self.patience_seconds = patience_seconds  # in which it is sent again: nothing was done
+        self.patience_seconds = patience_seconds  # in which the same request is sent again
         self.retry_after = retry_after
 
     @property
@@ -123,7 +123,7 @@ class GoogleSession:
         query: Mapping[str, str] | None = None,
         body: Json | None = None,
     ) -> Json:
-        """The answer. What was turned away undone is sent again for a while.
+        """The answer. What was turned away undone, or may be done twice, is sent again for a while.
 
         Raises `GoogleError`.
         """
@@ -171,7 +171,10 @@ class GoogleSession:
         described = told.get("error") if isinstance(told, dict) else None
         if not isinstance(described, dict):
             described = {}
-        raise _told(answer.status_code, described, answer.headers.get("retry-after"))
+        raised = _told(answer.status_code, described, answer.headers.get("retry-after"))
+        if method == "POST" and raised.status == UNAVAILABLE:
+            raised.patience_seconds = 0.0  # it may have been done; only the asker can find out
+        raise raised
 
     async def _token(self) -> str:
         """A token that is valid for some minutes. Raises `GoogleError`."""
