@@ -31,6 +31,7 @@ END_SECONDS = DRAIN_SECONDS + FINISH_SECONDS + 4.0  # then a process is ended by
 # Longer than clients keep an idle connection (httpx: 5 s): whoever closes first must not be the
 # server, since a request that meets the closing is lost.
 KEEP_ALIVE_SECONDS = 75
+MAX_FRAME_BYTES = 4 << 20  # of a websocket; a stream may allow less and say so
 SHORT_LIFE_SECONDS = 5.0  # a process that dies younger is replaced after a pause
 PAUSE_SECONDS = 1.0
 
@@ -58,6 +59,7 @@ def _serve_here(
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=FINISH_SECONDS,
+        ws_max_size=MAX_FRAME_BYTES,
     )
     _Server(config, stopping, supervisor).run(sockets=[listener])
 

@@ -167,6 +167,19 @@ async def test_a_bad_frame_harms_neither_its_socket_nor_others(
         assert (await read_event(out))["id"] == good["id"]
 
 
+async def test_a_huge_frame_closes_its_socket_before_it_is_read_whole(
+    shared_server: RunningServer,
+) -> None:
+    async with a_socket(shared_server, "/events/in") as into:
+        await into.send("x" * (5 << 20))
+
+        with pytest.raises(ConnectionClosed) as closed:
+            await into.recv()
+
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1009
+
+
 @pytest.mark.parametrize("path", ["/events/in", "/events/out", "/logs/out"])
 @pytest.mark.parametrize(
     "frame",
