@@ -34,6 +34,7 @@ OWN_GROUPS = {
     "global-concurrency-limit": (LIMITS, "Limit what runs at once across pools; short: gcl."),
     "block": ("forebay.cli.block", "Make, change and look at blocks."),
     "variable": ("forebay.cli.variable", "Make, change and look at variables."),
+    "token": ("forebay.cli.token", "Make, list and revoke API tokens."),
     "config": ("forebay.cli.config", "Look at settings and change them."),
     "profile": ("forebay.cli.profile", "Named sets of settings."),
 }
