@@ -139,7 +139,9 @@ def test_worker_type_whose_library_is_missing_says_how_to_get_it(
 def test_worker_of_processes_imports_no_library_of_another_type() -> None:
     code = (
         "import sys; from forebay_worker.base import find_type; import forebay_worker.setup; "
-        "find_type('process'); print({'aiodocker', 'aiohttp', 'lightkube'} & set(sys.modules))"
+        "find_type('process'); "
+        "heavy = {'aiobotocore', 'aiodocker', 'aiohttp', 'azure', 'botocore', 'lightkube'}; "
+        "print(heavy & set(sys.modules))"
     )
 
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)

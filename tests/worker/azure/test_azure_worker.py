@@ -244,7 +244,6 @@ async def test_address_that_does_not_answer_is_told(
     for name, value in azure.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("IDENTITY_ENDPOINT", "http://127.0.0.1:1/msi/token")
-    monkeypatch.setattr("forebay_worker.worker_types.cloud.START_PATIENCE_SECONDS", 0.0)
     manager = azure_manager.AzureManager(azure_manager.AzureCredentials())
 
     with pytest.raises(azure_manager.CloudError, match="no token was given"):

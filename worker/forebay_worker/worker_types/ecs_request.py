@@ -234,7 +234,7 @@ def network(configuration: EcsConfiguration, subnets: list[str]) -> Json:
     given = configuration.network_configuration
     if given:
         return given if "awsvpcConfiguration" in given else {"awsvpcConfiguration": given}
-    made: Json = {"subnets": subnets}
+    made: Json = {"subnets": subnets, "securityGroups": []}  # empty: the VPC's default one
     if _is_fargate(configuration):  # elsewhere ECS refuses it
         made["assignPublicIp"] = "ENABLED"
     return {"awsvpcConfiguration": made}
