@@ -4,13 +4,15 @@ from datetime import UTC, datetime
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import JSON, DateTime, Dialect, Table
+from sqlalchemy import JSON, DateTime, Dialect, String, Table
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine.interfaces import TypeCompiler
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.types import TypeDecorator
-from sqlmodel import Field, SQLModel
+from sqlmodel import AutoString, Field, SQLModel
 from uuid_utils.compat import uuid7
+
+BYTEWISE = "C"  # PostgreSQL's name of the order
 
 # Tags, templates and other JSON; compared and indexed by nobody, so one type serves.
 Json = JSON().with_variant(JSONB(), "postgresql")
@@ -71,5 +73,14 @@ def json_list() -> Any:
 
 
 def table(row: type[SQLModel]) -> Table:
-    """The Core table of a row class; queries are written against it, not against attributes."""
-    return cast(Table, row.__table__)  # type: ignore[attr-defined]
+    """The Core table of a row class; queries are written against it, not against attributes.
+
+    Its texts are compared byte by byte, in orders and indexes alike, as SQLite does by itself:
+    PostgreSQL would go by the language of whoever made the database.
+    """
+    found = cast(Table, row.__table__)  # type: ignore[attr-defined]
+    for column in found.columns:
+        if isinstance(column.type, String | AutoString):
+            bytewise = String(column.type.length, collation=BYTEWISE)
+            column.type = column.type.with_variant(bytewise, "postgresql")
+    return found
