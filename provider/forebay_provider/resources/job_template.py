@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from forebay import pool_types, templates
@@ -61,10 +62,16 @@ def of_type(type: str, defaults: Dynamic | None) -> JsonText | None:
     """The template of a type with other defaults; None for a type without a known one."""
     if type not in pool_types.pool_types():
         return None
+    if defaults is None:
+        return _own(type)
     template = pool_types.default_template(type)
-    if defaults is not None:
-        template = templates.with_defaults(template, dynamic.to_json(defaults))
-    return JsonText(json_text(template))
+    return JsonText(json_text(templates.with_defaults(template, dynamic.to_json(defaults))))
+
+
+@cache
+def _own(type: str) -> JsonText:
+    """The template of a type as it is: every pool of the type is compared with it."""
+    return JsonText(json_text(pool_types.default_template(type)))
 
 
 def defaults_of(type: str, text: str) -> Dynamic | None:
