@@ -143,8 +143,10 @@ openapi-check: setup ## fail when protos/openapi.json or docs/api.md is stale
 	@$(BIN)/python -m forebay_server.openapi --check
 	@$(BIN)/python -m forebay_server.api_page --check
 
-docs: setup ## write the registry pages from the provider's declarations and examples
+docs: setup ## write the registry pages and those of worker types, from declarations and examples
 	@$(BIN)/python -m forebay_provider.docs
+	@$(BIN)/python -m forebay_worker.type_pages
 
-docs-check: setup ## fail when a registry page is stale
+docs-check: setup ## fail when one of these pages is stale
 	@$(BIN)/python -m forebay_provider.docs --check
+	@$(BIN)/python -m forebay_worker.type_pages --check

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from forebay.errors import ConfigurationError
 from forebay_worker.base import Outcome, StartFailed
 from forebay_worker.worker_types.docker import DockerWorker
 from forebay_worker.worker_types.docker_request import DockerConfiguration
@@ -140,7 +141,7 @@ async def test_adopted_container_is_one_s_own_and_of_this_engine(
 
 
 async def test_clean_up_deletes_what_ended_long_ago_and_nothing_else(
-    worker_type: DockerWorker, docker: Engine
+    worker_type: DockerWorker, docker: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended = await worker_type.start(a_configuration(name="old"), an_assignment(Collector()))
     await worker_type.wait(ended)
@@ -149,12 +150,23 @@ async def test_clean_up_deletes_what_ended_long_ago_and_nothing_else(
 
     await worker_type.clean_up()
     kept = docker.docker("ps", "-a", "--format", "{{.Names}}").split()
-    await DockerWorker(keep_seconds=0).clean_up()
+    monkeypatch.setenv("FOREBAY_WORKER_KEEP_SECONDS", "0")
+    await DockerWorker().clean_up()
     left = docker.docker("ps", "-a", "--format", "{{.Names}}").split()
 
     assert {"old", "busy", "foreign"} <= set(kept)
     assert "old" not in left
     assert {"busy", "foreign"} <= set(left)
+
+
+@pytest.mark.parametrize("given", ["soon", "-1", "inf"])
+def test_age_of_containers_that_is_none_is_refused(
+    monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    monkeypatch.setenv("FOREBAY_WORKER_KEEP_SECONDS", given)
+
+    with pytest.raises(ConfigurationError, match="must be a number of seconds"):
+        DockerWorker()
 
 
 # Pulls, from a registry that wants to know who pulls.

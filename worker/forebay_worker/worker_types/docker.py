@@ -5,8 +5,9 @@ import contextlib
 import json
 import logging
 import math
+import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ from aiodocker.containers import DockerContainer
 from aiodocker.exceptions import DockerError
 from aiodocker.stream import Stream
 
+from forebay.errors import ConfigurationError
 from forebay.wire.logs import LogCreate
 from forebay_worker.base import Assignment, Outcome, StartFailed, WorkerType
 from forebay_worker.infrastructure import RUN_MARK, adopted_claim, base_name
@@ -39,6 +41,7 @@ NOT_FOUND, CONFLICT, UNREACHABLE = 404, 409, 900  # the last is aiodocker's own
 STREAMS = {1: "stdout", 2: "stderr"}
 MAX_NAMES = 100
 DRAIN_SECONDS = 5.0  # for output that is on its way when the container has ended
+KEEP_VARIABLE = "FOREBAY_WORKER_KEEP_SECONDS"
 KEEP_SECONDS = 86_400.0  # how long containers that ended stay for people to look at
 SIGNALS = {137: "SIGKILL", 139: "SIGSEGV", 143: "SIGTERM"}
 
@@ -58,8 +61,8 @@ class DockerWorker(WorkerType[DockerConfiguration]):
     outlives_worker = True
     configuration = DockerConfiguration
 
-    def __init__(self, keep_seconds: float = KEEP_SECONDS) -> None:
-        self._keep = timedelta(seconds=keep_seconds)
+    def __init__(self) -> None:
+        self._keep = timedelta(seconds=_keep_seconds(os.environ))
         self._running: dict[str, _Running] = {}
         self._connected: aiodocker.Docker | None = None
 
@@ -235,6 +238,18 @@ def _failures_named() -> Iterator[None]:
         raise StartFailed(f"The Docker engine refuses: {error.message.strip()}.") from None
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         raise StartFailed(f"The Docker engine does not answer: {error}.") from None
+
+
+def _keep_seconds(environ: Mapping[str, str]) -> float:
+    """How long containers that ended stay. Raises `ConfigurationError`."""
+    given = environ.get(KEEP_VARIABLE, "").strip()
+    try:
+        seconds = float(given or KEEP_SECONDS)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise ConfigurationError(f"{KEEP_VARIABLE} must be a number of seconds, not {given!r}.")
+    return seconds
 
 
 def _place(engine: aiodocker.Docker) -> str:
