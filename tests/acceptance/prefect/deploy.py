@@ -1,4 +1,4 @@
-"""Deploys flows with Prefect's own `flow.deploy`: deploy.py POOL FLOW [FLOW …]."""
+"""Deploys flows with Prefect's own `flow.deploy`, each named like its pool: deploy.py POOL FLOW [FLOW …]."""
 
 import sys
 from pathlib import Path
@@ -9,4 +9,4 @@ POOL, *NAMES = sys.argv[1:]
 
 for name in NAMES:
     source = flow.from_source(source=str(Path(__file__).parent), entrypoint=f"flows.py:{name}")
-    source.deploy(name="test", work_pool_name=POOL, ignore_warnings=True)
+    source.deploy(name=POOL, work_pool_name=POOL, ignore_warnings=True)

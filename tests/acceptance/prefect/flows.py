@@ -36,13 +36,13 @@ def crashes():
 
 
 @flow
-def sleeps(seconds: float = 120):
+def sleeps(seconds: float = 600):
     get_run_logger().info("sleeping")
     time.sleep(seconds)
 
 
 @flow
-def works_a_while(seconds: float = 1.0):
+def works_a_while(seconds: float = 5.0):
     time.sleep(seconds)
 
 
@@ -69,4 +69,9 @@ def asks():
 
 @flow
 def does_nothing():
+    return None
+
+
+@flow
+def starts_by_schedule():
     return None

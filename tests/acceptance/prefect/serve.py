@@ -1,4 +1,4 @@
-"""Serves a flow from this process with Prefect's own `flow.serve`, from soon on every hour: serve.py FLOW."""
+"""Serves a flow from this process with Prefect's own `flow.serve`, from soon on every two minutes: serve.py FLOW."""
 
 import sys
 from datetime import UTC, datetime, timedelta
@@ -11,5 +11,5 @@ from prefect.schedules import Interval
 
 if __name__ == "__main__":
     source = flow.from_source(source=str(Path(__file__).parent), entrypoint=f"flows.py:{NAME}")
-    soon = Interval(timedelta(hours=1), anchor_date=datetime.now(UTC) + timedelta(seconds=3))
+    soon = Interval(timedelta(minutes=2), anchor_date=datetime.now(UTC) + timedelta(seconds=15))
     source.serve(name="served", schedule=soon, print_starting_message=False)

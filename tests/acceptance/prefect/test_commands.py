@@ -74,7 +74,7 @@ def test_deployments_and_their_schedules(prefect: Prefect) -> None:
     assert named in deployments and "fails/deployed" in deployments
     assert inspected["work_pool_name"] == "deployed"
     assert "0 3 * * *" in str(schedule)
-    assert "Scheduled" in upcoming
+    assert "SCHEDULED" in upcoming
     prefect.run("deployment", "schedule", "pause", named, schedule["id"])
     (paused,) = prefect.read_json("deployment", "schedule", "ls", named)
     assert paused["active"] is False
@@ -96,7 +96,7 @@ def test_the_life_of_a_flow_run(prefect: Prefect) -> None:
     assert UUID(run["id"]) == id
     cancelled = prefect.wait(id)
     assert cancelled.state_type == StateType.CANCELLED
-    assert "cannot be cancelled" in prefect.run("flow-run", "cancel", str(id), is_ok=False)
+    assert "already in terminal state" in prefect.run("flow-run", "cancel", str(id), is_ok=False)
     prefect.run("flow-run", "retry", str(id))
     again = prefect.wait(id, lambda run: run.state_type == StateType.SCHEDULED)
     assert again.run_count == 0
@@ -131,7 +131,7 @@ def test_the_life_of_a_variable(prefect: Prefect) -> None:
 
     value = prefect.run("variable", "get", "named")
 
-    assert "'a': [1]" in value
+    assert '"a": [1]' in value
     assert "named" in prefect.run("variable", "ls")
     prefect.run("variable", "set", "named", "other", "--overwrite")
     prefect.run("variable", "unset", "named")

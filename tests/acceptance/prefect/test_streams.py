@@ -1,26 +1,18 @@
 """Prefect's own subscribers, on which its runner and engine rest, hear what happens to a run."""
 
-import subprocess
 from datetime import UTC, datetime
 
 from forebay.calls import flow_runs, logs
 from forebay.wire.logs import LogCreate
 from forebay.wire.states import StateCreate, StateDetails, StateType
-from tests.acceptance.prefect.conftest import HERE, PREFECT_BIN, Prefect
+from tests.acceptance.prefect.conftest import Prefect
 
 
 def test_events_suspensions_and_lines_reach_stock_subscribers(prefect: Prefect) -> None:
-    prefect.deploy("succeeds")
-    run = prefect.run_deployment("succeeds", "--start-in", "1 hour")
-    listener = subprocess.Popen(
-        [PREFECT_BIN / "python", HERE / "listen.py", str(run)],
-        env=prefect.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert listener.stdout is not None
-    assert listener.stdout.readline() == "listening\n", listener.stdout.read()
+    prefect.deploy("heard", "succeeds")
+    run = prefect.run_deployment("succeeds", "heard", "--start-in", "1 hour")
+    listener = prefect.start(str(run), script="listen.py")
+    listener.wait_for_output("listening\n")
 
     line = LogCreate(
         name="n", level=20, message="heard", timestamp=datetime.now(UTC), flow_run_id=run
@@ -35,9 +27,8 @@ def test_events_suspensions_and_lines_reach_stock_subscribers(prefect: Prefect) 
     ):
         prefect.client.send(flow_runs.set_state(run, state, force=True))
 
-    output, _ = listener.communicate(timeout=60)
-    assert listener.returncode == 0, output
-    heard, told = output.splitlines()[-2:]
+    assert listener.wait() == 0, listener.output
+    heard, told = listener.output.splitlines()[-2:]
     assert heard == "line heard"
     assert set(told.split()) >= {
         "forebay.echo",
