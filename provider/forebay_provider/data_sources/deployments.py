@@ -55,7 +55,7 @@ class DeploymentItem:
 
 
 @model
-class DeploymentView:
+class DeploymentView(DeploymentItem):
     """Looks a deployment up by the names of its flow and its own, or by id."""
 
     id: str = attribute(
@@ -68,38 +68,6 @@ class DeploymentView:
         "Name of the flow; goes with `name`.", default=None, computed=True, checks=(NAME,)
     )
     name: str = attribute("Name of the deployment.", default=None, computed=True, checks=(NAME,))
-    flow_id: str = attribute("ID of the flow.", computed=True)
-    description: str | None = attribute("What the deployment is for.", computed=True)
-    version: str | None = attribute("Version of the code.", computed=True)
-    entrypoint: str | None = attribute("`FILE.py:FUNCTION` or `MODULE.FUNCTION`.", computed=True)
-    path: str | None = attribute("Folder in which the entrypoint lies.", computed=True)
-    tags: set[str] = attribute("Tags.", computed=True)
-    paused: bool = attribute("Whether its schedules make no runs.", computed=True)
-    work_pool_name: str | None = attribute("Pool in which it runs.", computed=True)
-    work_queue_name: str | None = attribute("Queue of the pool.", computed=True)
-    parameters: JsonText = attribute("Parameters of its runs as JSON.", computed=True)
-    parameter_openapi_schema: JsonText | None = attribute(
-        "JSON schema of the parameters.", computed=True
-    )
-    enforce_parameter_schema: bool = attribute(
-        "Whether runs with other parameters are refused.", computed=True
-    )
-    job_variables: JsonText = attribute(
-        "Values for the variables of the pool's template, as JSON.", computed=True
-    )
-    pull_steps: JsonText | None = attribute(
-        "Steps that a worker takes to get at the code, as JSON.", computed=True
-    )
-    global_concurrency_limit: LimitItem | None = attribute(
-        "The limit that holds its runs, its own or a shared one; null without one.",
-        computed=True,
-    )
-    storage_document_id: str | None = attribute(
-        "ID of the block that holds the code.", computed=True
-    )
-    status: str | None = attribute("`READY` or `NOT_READY`.", computed=True)
-    last_polled: str | None = attribute("When somebody last asked for its runs.", computed=True)
-    created: str = attribute("When the deployment was made (RFC 3339).", computed=True)
 
 
 @model

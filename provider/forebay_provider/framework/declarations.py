@@ -129,9 +129,13 @@ def attribute(
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(attribute,))
 def model(cls: type[M]) -> type[M]:
-    """Makes a class of attribute declarations a model."""
-    options: dict[str, Options] = {name: cls.__dict__[name] for name in cls.__annotations__}
-    attributes = tuple(_attribute(n, cls.__annotations__[n], o) for n, o in options.items())
+    """Makes a class of attribute declarations a model; those of a model it extends are its too."""
+    extended: Declaration | None = getattr(cls, "__declaration__", None)
+    found = {each.name: each for each in extended.attributes} if extended else {}
+    for name, annotation in cls.__annotations__.items():
+        options: Options = cls.__dict__[name]
+        found[name] = _attribute(name, annotation, options)
+    attributes = tuple(found.values())
     kind = Object({a.name: a.kind for a in attributes})
     doc = " ".join((cls.__doc__ or "").split())
     cls.__declaration__ = Declaration(attributes, kind, doc)  # type: ignore[attr-defined]
