@@ -9,7 +9,6 @@ import random
 import signal
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
@@ -17,6 +16,7 @@ from forebay.calls import variables, work_pools, work_queues
 from forebay.client import Client
 from tests.acceptance.conftest import Terraform
 from tests.proxy import Proxy, Treatment, proxied
+from tests.reliability.broken_applies import provider_of
 
 pytestmark = pytest.mark.terraform
 
@@ -124,25 +124,14 @@ def test_interrupted_apply_knows_what_it_made(terraform: Terraform, client: Clie
     assert terraform.plan(configuration(client.settings.api_url, "one")) == {}
 
 
-def provider_of(terraform: int) -> int:
-    """The process of the provider that this Terraform talks to."""
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rpartition(")")[2].split()
-            command = path.with_name("cmdline").read_bytes()
-        except OSError:
-            continue  # it has ended meanwhile
-        if int(fields[1]) == terraform and b"terraform-provider-forebay" in command:
-            return int(path.parent.name)
-    raise AssertionError("no provider is running")
-
-
 def test_killed_provider_leaves_nothing_that_is_not_told(
     terraform: Terraform, client: Client
 ) -> None:
     with proxied(client.settings.api_url, lambda number, line: "delay") as proxy:
         process = begin_apply(terraform, proxy, "one")
-        os.kill(provider_of(process.pid), signal.SIGKILL)
+        provider = provider_of(process.pid)
+        assert provider is not None, "no provider is running"
+        os.kill(provider, signal.SIGKILL)
         told = process.communicate(timeout=60)[0].decode()
     known = {str(values["name"]) for values in terraform.resources().values()}
     unknown = [name for name in objects(client) if name not in known]

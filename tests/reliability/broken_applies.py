@@ -101,7 +101,7 @@ class Folder:
         return {line for line in told.splitlines() if line.startswith("forebay_")}
 
 
-def _provider_of(terraform: int) -> int | None:
+def provider_of(terraform: int) -> int | None:
     """The provider's process that this Terraform started last, if one runs."""
     found = []
     for path in Path("/proc").glob("[0-9]*/stat"):
@@ -123,7 +123,7 @@ def _strike(blow: str, process: Process) -> None:
         process.send_signal(signal.SIGINT)
     elif blow == "kill terraform":
         process.kill()
-    elif blow == "kill provider" and (provider := _provider_of(process.pid)) is not None:
+    elif blow == "kill provider" and (provider := provider_of(process.pid)) is not None:
         os.kill(provider, signal.SIGKILL)
 
 
