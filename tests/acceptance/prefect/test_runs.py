@@ -19,6 +19,9 @@ from forebay.wire.states import HOLDING, State, StateType, Verdict, VerdictStatu
 from forebay.wire.work_pools import WorkPoolUpdate
 from tests.acceptance.prefect.conftest import Prefect
 
+# The first test of a database waits for all that is set up, and for engines on a busy machine.
+pytestmark = pytest.mark.timeout(600)
+
 POOL = "executing"
 LIMIT = 3
 TAKEN_BY_EACH = "2"  # so that the limit is reached by both workers only, and is below both
