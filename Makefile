@@ -106,7 +106,9 @@ reliability: setup ## race, starve, cut off and kill on purpose; one line of fig
 	$$run.kill_api; \
 	$$run.kill_api --db postgres; \
 	$$run.drain; \
-	$$run.broken_applies
+	$$run.broken_applies; \
+	$$run.zombie; \
+	$$run.zombie --db postgres
 
 # --- what is generated ---------------------------------------------------------------------------
 migration: setup ## write the next migration: make migration m="what changes"

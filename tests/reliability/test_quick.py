@@ -15,6 +15,7 @@ from tests.reliability import (
     limits_race,
     lost_answers,
     sqlite_contention,
+    zombie,
 )
 from tests.reliability.ground import Figures, Ground, Options, run
 
@@ -45,6 +46,10 @@ def test_a_lost_answer_makes_nothing_twice() -> None:
 
 def test_runs_of_killed_workers_move_on() -> None:
     holds("kill_worker", kill_worker.play, Options(seconds=20))
+
+
+def test_a_worker_that_stood_still_changes_nothing() -> None:
+    holds("zombie", zombie.play, Options())
 
 
 def test_what_a_killed_server_has_acknowledged_is_there() -> None:

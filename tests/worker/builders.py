@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -77,3 +78,11 @@ def wait_until_gone(pid: int) -> None:
     while stat.exists() and ") Z " not in stat.read_text():
         assert time.monotonic() < give_up_at, f"process {pid} goes on"
         time.sleep(0.01)
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    """Return when something has come to be so; fail when that takes too long."""
+    give_up_at = time.monotonic() + 20
+    while not is_so():
+        assert time.monotonic() < give_up_at
+        time.sleep(0.02)

@@ -4,16 +4,15 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 
-from forebay.calls import work_pools
+from forebay.calls import flow_runs, work_pools
 from forebay.wire.states import StateType
 from tests.conftest import BIN
+from tests.worker.builders import until
 from tests.worker.conftest import Site, WorkerProcess
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "worker_types" / "spool"
@@ -48,7 +47,7 @@ class Spool:
     def job(self, run_id: UUID) -> Path:
         """The job of a run, as soon as it is there."""
         found = self.folder / f"{run_id}.job"
-        _until(found.exists)
+        until(found.exists)
         return found
 
     def carry_out(self, job: Path) -> None:
@@ -63,13 +62,6 @@ class Spool:
     def end(self, job: Path, code: int) -> None:
         """Tell of the end."""
         job.with_suffix(".done").write_text(str(code))
-
-
-def _until(is_so: Callable[[], bool]) -> None:
-    give_up_at = time.monotonic() + 20
-    while not is_so():
-        assert time.monotonic() < give_up_at
-        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -126,12 +118,28 @@ def test_restarted_worker_goes_on_with_a_job_and_can_cancel_it(spool: Spool) -> 
     run_id = a_run(spool)
     first = spool.worker()
     job = spool.job(run_id)
-    _until(lambda: spool.site.read(run_id).infrastructure_pid is not None)
+    until(lambda: spool.site.read(run_id).infrastructure_pid is not None)
     first.kill()
 
     spool.worker().until("taken over")
     spool.site.propose(run_id, StateType.CANCELLING)
-    _until(job.with_suffix(".cancel").exists)
+    until(job.with_suffix(".cancel").exists)
     spool.end(job, 130)
 
-    _until(lambda: spool.site.read(run_id).state_type is StateType.CANCELLED)
+    until(lambda: spool.site.read(run_id).state_type is StateType.CANCELLED)
+
+
+def test_another_worker_goes_on_with_the_job_of_one_that_is_lost(spool: Spool) -> None:
+    run_id = a_run(spool)
+    first = spool.worker("--heartbeat", "2")
+    job = spool.job(run_id)
+    until(lambda: spool.site.read(run_id).infrastructure_pid is not None)
+    second = spool.worker("--name", "other", "--heartbeat", "2")
+    first.kill()
+
+    second.until("taken over")
+    spool.end(job, 0)
+
+    until(lambda: spool.site.read(run_id).state_type is StateType.COMPLETED)
+    states = spool.site.client.send(flow_runs.states(run_id))
+    assert [state.type for state in states].count(StateType.PENDING) == 1

@@ -14,8 +14,6 @@ from forebay_worker.runs import RunInHand, Surroundings
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS = 5.0  # a claim can be taken over from its holder's silence to the server's sweep
-
 
 class LeftBehind:
     """Runs whose infrastructure may be here while nobody looks after it.

@@ -44,6 +44,15 @@ def start(
     grace: Annotated[
         float, typer.Option(min=0, help="Seconds that runs are waited for when stopping.")
     ] = 30.0,
+    heartbeat: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=5,
+            envvar="FOREBAY_WORKER_HEARTBEAT_SECONDS",
+            help="Seconds between signs of life; four missing ones lose the worker its runs.",
+        ),
+    ] = 5,
     with_healthcheck: Annotated[
         bool, typer.Option("--with-healthcheck", help="Serve the worker's health over HTTP.")
     ] = False,
@@ -96,6 +105,7 @@ def start(
         is_pool_created=create_pool_if_not_found,
         health_port=health_port if with_healthcheck else None,
         install_policy=install_policy,
+        heartbeat_seconds=heartbeat,
         options=WorkerOptions(
             queue_names=() if empty_work_queue else tuple(work_queue or ()),
             limit=limit,

@@ -13,19 +13,21 @@ from forebay.calls import flow_runs, work_pools
 from forebay.errors import ForebayError
 from forebay.wire.flow_runs import FlowRun
 from forebay.wire.states import TERMINAL, StateType
-from forebay_worker.adoption import LOOK_SECONDS, LeftBehind
+from forebay_worker.adoption import LeftBehind
 from forebay_worker.base import StartFailed
 from forebay_worker.proposals import backoff
-from forebay_worker.runs import KILL_GRACE_SECONDS, WORKER_STOPPED, RunInHand, Surroundings
+from forebay_worker.runs import (
+    KILL_GRACE_SECONDS,
+    LEASE_OVER,
+    WORKER_STOPPED,
+    RunInHand,
+    Surroundings,
+)
 from forebay_worker.sources import PAGE, POLL_SECONDS, HeldRun, ServerSource, Source
 
 logger = logging.getLogger(__name__)
 
-HEARTBEAT_SECONDS = 5
 MAX_HEARTBEAT_SECONDS = 300  # the longest interval; a lease is three times as long
-LEASE_SECONDS = 20.0  # what the server gives a worker with this interval
-# A worker that has not renewed its leases for so long starts nothing: they may run out meanwhile.
-FENCED_AFTER_SECONDS = LEASE_SECONDS * 2 / 3
 MIN_POLL_SECONDS = 0.2  # between polls that something else than time has caused
 # How long a process may go on after its run has ended for the server.
 AFTERLIFE_SECONDS = 30.0
@@ -74,7 +76,6 @@ class Worker:
         self._has_grace = asyncio.Event()  # set when somebody stops the worker
         self._hurry = asyncio.Event()
         self._alive = asyncio.Event()  # set when the first heartbeat has arrived
-        self._renewed_at = float("-inf")
         self.last_poll: datetime | None = None  # when the last one succeeded
 
     @property
@@ -85,7 +86,7 @@ class Worker:
     @property
     def is_healthy(self) -> bool:
         """Whether the API answers heartbeats and polls."""
-        return not self._trouble and not self._is_fenced()
+        return not self._trouble and not self._at.leases.is_fenced
 
     @property
     def active_runs(self) -> int:
@@ -106,13 +107,14 @@ class Worker:
 
     async def run(self) -> None:
         """Serve the pool. Returns when the worker has stopped and its runs are accounted for."""
-        background = [asyncio.create_task(self._beat()), asyncio.create_task(self._tidy())]
+        steps = (self._beat(), self._keep_to_leases(), self._tidy())
+        background = [asyncio.create_task(step) for step in steps]
         try:
             # The first heartbeat tells the server how long a lease this worker needs.
             await self._until_stopping(self._alive.wait())
             await self._until_stopping(self._take_over(is_restarted=True))
             if self._options.run_once:
-                if not self._is_fenced():
+                if not self._at.leases.is_fenced:
                     await self._ask_once()
                 await self._until_stopping(self._all_done())
             else:
@@ -135,8 +137,8 @@ class Worker:
 
     async def _keep_taking_over(self) -> None:
         while self._left_behind.may_be_some and not self._at.stopping.is_set():
-            await asyncio.sleep(LOOK_SECONDS)
-            if not self._is_fenced():
+            await asyncio.sleep(self._at.leases.heartbeat_seconds)
+            if not self._at.leases.is_fenced:
                 await self._take_over(is_restarted=False)
 
     async def _tidy(self) -> None:
@@ -152,7 +154,7 @@ class Worker:
         pauses = backoff()
         while not self._at.stopping.is_set():
             self._wake.clear()
-            if self._free_slots() == 0 or self._is_fenced():
+            if self._free_slots() == 0 or self._at.leases.is_fenced:
                 await self._rest(POLL_SECONDS)
             elif await self._ask_once():
                 pauses = backoff()
@@ -189,8 +191,8 @@ class Worker:
     def _accept(self, held: HeldRun) -> None:
         """Take up a run that is claimed; a worker that may start nothing gives it back."""
         run = RunInHand(held.run, self._at, held)
-        if self._is_fenced():
-            self._keep(run.hand_back("could not renew its claims"))
+        if self._at.leases.is_fenced:
+            self._keep(run.hand_back(LEASE_OVER))
         elif held.run.id not in self._runs:
             self._hold(run, run.carry_out())
 
@@ -213,7 +215,7 @@ class Worker:
 
     def _begin(self, run: FlowRun) -> None:
         """Take up a run, if there is still room; otherwise another poll will offer it."""
-        if self._free_slots() == 0 or self._is_fenced() or self._at.stopping.is_set():
+        if self._free_slots() == 0 or self._at.leases.is_fenced or self._at.stopping.is_set():
             return
         taken = RunInHand(run, self._at)
         self._hold(taken, taken.carry_out())
@@ -241,8 +243,15 @@ class Worker:
             return None
         return max(0, self._options.limit - len(self._runs))
 
-    def _is_fenced(self) -> bool:
-        return time.monotonic() - self._renewed_at > FENCED_AFTER_SECONDS
+    async def _keep_to_leases(self) -> None:
+        """End what others are given once the leases are over."""
+        await self._alive.wait()
+        while True:
+            await self._at.leases.until_over()
+            for run in self._runs.values():
+                if run.is_given_to_others:
+                    run.end(LEASE_OVER)
+            await self._at.leases.until_renewed()
 
     # Signs of life, and what they tell.
 
@@ -250,15 +259,17 @@ class Worker:
         while True:
             began = time.monotonic()
             if await self._in_time("a heartbeat failed", self._renew()):
-                self._renewed_at = began
+                self._at.leases.renew(began)
                 self._alive.set()
             await self._in_time("runs could not be looked up", self._look_after_runs())
-            await asyncio.sleep(max(0.0, began + HEARTBEAT_SECONDS - time.monotonic()))
+            await asyncio.sleep(
+                max(0.0, began + self._at.leases.heartbeat_seconds - time.monotonic())
+            )
 
     async def _in_time(self, trouble: str, step: Awaitable[None]) -> bool:
         """Whether `step` succeeded before the next beat is due; otherwise `trouble` is told."""
         try:
-            async with asyncio.timeout(HEARTBEAT_SECONDS):
+            async with asyncio.timeout(self._at.leases.heartbeat_seconds):
                 await step
         except (ForebayError, TimeoutError) as error:
             self._tell_trouble(trouble, error)
@@ -277,7 +288,7 @@ class Worker:
         call = work_pools.heartbeat(
             at.pool_name,
             at.worker_name,
-            HEARTBEAT_SECONDS,
+            self._at.leases.heartbeat_seconds,
             flow_run_ids=list(self._runs),
             is_new=not self._alive.is_set(),
         )

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ from forebay.wire.claims import Adoption
 from forebay.wire.flow_runs import FlowRun, FlowRunUpdate
 from forebay.wire.logs import LogCreate
 from forebay.wire.states import TERMINAL, StateCreate, StateType, Verdict
+from forebay.wire.work_pools import OnLost
 from forebay_worker.base import Assignment, JobConfiguration, Outcome, StartFailed, WorkerType
 from forebay_worker.configuration import (
     InvalidConfiguration,
@@ -24,6 +25,7 @@ from forebay_worker.configuration import (
     job_values,
     run_environment,
 )
+from forebay_worker.leases import Leases
 from forebay_worker.proposals import backoff, is_accepted, is_passing, new_state, reason
 from forebay_worker.references import resolved
 from forebay_worker.shipping import LogShipper
@@ -35,6 +37,7 @@ T = TypeVar("T")
 
 KILL_GRACE_SECONDS = 5.0  # between SIGTERM and SIGKILL, or what a type makes of them
 FLUSH_SECONDS = 5.0
+LEASE_OVER = "could not renew its claims"  # for which a run is given to others, where pools say so
 WORKER_STOPPED = "worker stopped"  # the one reason for which infrastructure may be left running
 # After this the lease has run out, and the claim that nobody confirmed is the server's again.
 CLAIM_PATIENCE_SECONDS = 20.0
@@ -50,6 +53,7 @@ class Surroundings:
     worker_name: str
     pool_name: str
     stopping: asyncio.Event  # set when nothing more may be started
+    leases: Leases = field(default_factory=Leases)
 
 
 # A run in one of these may well have no infrastructure, if that ended as it should.
@@ -71,6 +75,7 @@ class RunInHand:
         self._held = held
         self._claim: str | None = None
         self._configuration: JobConfiguration | None = None
+        self._is_rescheduled = False  # whether others are given the run when its lease is over
         self._infrastructure_id: str | None = None
         self._ending = asyncio.Event()
         self._message = ""
@@ -81,6 +86,11 @@ class RunInHand:
     def is_claimed(self) -> bool:
         """Whether the claim has been accepted."""
         return self._told is not None
+
+    @property
+    def is_given_to_others(self) -> bool:
+        """Whether another worker runs it once this one's lease is over: started here or not."""
+        return self.is_claimed and (self._is_rescheduled or self._infrastructure_id is None)
 
     def end(self, message: str) -> None:
         """Have the run ended as soon as may be; `message` says why if it is reported CRASHED."""
@@ -98,6 +108,9 @@ class RunInHand:
             return
         except (InvalidConfiguration, NotFound) as error:
             await self._report(new_state(StateType.CRASHED, str(error)))
+            return
+        if self._at.leases.is_fenced:  # it stood still meanwhile, or heard nothing
+            await self.hand_back(LEASE_OVER)
             return
         try:
             self._infrastructure_id = infrastructure_id = await self._at.worker_type.start(
@@ -166,9 +179,9 @@ class RunInHand:
         await self._see_to_the_end(self._infrastructure_id)
 
     async def hand_back(self, why: str) -> None:
-        """Let another worker take the claimed run; `why` goes on "The worker …"."""
+        """Let another worker take the run; `why` goes on "The worker …"."""
         self._claim = self._held.claim if self._held is not None else self._claim
-        message = f"Worker {self._at.worker_name} {why} before it started the run."
+        message = f"Worker {self._at.worker_name} {why}."
         now = datetime.now(UTC)
         await self._report(new_state(StateType.SCHEDULED, message, scheduled_time=now))
 
@@ -224,6 +237,7 @@ class RunInHand:
 
     async def _prepare(self) -> Assignment:
         pool, deployment = await self._read_origins()
+        self._is_rescheduled = pool.on_lost is OnLost.RESCHEDULE
         worker_type = type(self._at.worker_type)
         values = job_values(worker_type, pool, deployment, self.run)
         values = await resolved(values, self._patiently)
@@ -255,7 +269,10 @@ class RunInHand:
     async def _tell_started(self, infrastructure_id: str) -> None:
         body = FlowRunUpdate(infrastructure_pid=infrastructure_id)
         try:
-            await self._patiently(flow_runs.update(self.run.id, body))
+            call = flow_runs.update(
+                self.run.id, body, claim=self._claim, worker=self._at.worker_name
+            )
+            await self._patiently(call)
         except ForebayError as error:
             logger.warning("infrastructure of run %s not recorded: %s", self.run.name, error)
         if self._is_reported_here:
@@ -279,7 +296,9 @@ class RunInHand:
                 self.is_left_running = True
                 self._show("left running", infrastructure_id)
                 return None
-            await self._at.worker_type.kill(infrastructure_id, KILL_GRACE_SECONDS)
+            # Once the lease is over another worker may start the run at any moment.
+            grace = 0.0 if self._message == LEASE_OVER else KILL_GRACE_SECONDS
+            await self._at.worker_type.kill(infrastructure_id, grace)
         return await waiting
 
     async def _conclude(self, outcome: Outcome) -> None:
@@ -293,6 +312,8 @@ class RunInHand:
             self.state(run.state_type)
         elif run.state_type is StateType.CANCELLING:
             await self._report(new_state(StateType.CANCELLED, f"Cancelled: {outcome.reason}."))
+        elif self._message == LEASE_OVER:
+            await self.hand_back(LEASE_OVER)
         elif self._ending.is_set():
             await self._report(new_state(StateType.CRASHED, self._message))
         elif outcome.exit_code == 0 and self._is_reported_here:
@@ -306,7 +327,7 @@ class RunInHand:
     async def _hand_back(self) -> None:
         """Give up a claim for which nothing was started."""
         if self._at.stopping.is_set() and not self._ending.is_set():
-            await self.hand_back("stopped")
+            await self.hand_back("stopped before it started the run")
             return
         await self._conclude(Outcome(None, "nothing had been started"))
 

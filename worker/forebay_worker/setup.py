@@ -23,6 +23,7 @@ from forebay_worker.base import WorkerType, find_type
 from forebay_worker.configuration import type_template
 from forebay_worker.health import served
 from forebay_worker.installing import InstallPolicy, ensure_installed
+from forebay_worker.leases import HEARTBEAT_SECONDS, Leases
 from forebay_worker.loop import Worker, WorkerOptions
 from forebay_worker.runs import Surroundings
 from forebay_worker.shipping import LogShipper
@@ -44,6 +45,7 @@ class WorkerRequest:
     is_pool_created: bool = True
     health_port: int | None = None
     install_policy: InstallPolicy = InstallPolicy.PROMPT
+    heartbeat_seconds: int = HEARTBEAT_SECONDS
     options: WorkerOptions = field(default_factory=WorkerOptions)
 
 
@@ -57,7 +59,13 @@ async def serve(request: WorkerRequest) -> None:
         with Client(settings) as log_client:
             shipper = LogShipper(log_client)
             surroundings = Surroundings(
-                client, shipper, worker_class(), name, pool.name, asyncio.Event()
+                client,
+                shipper,
+                worker_class(),
+                name,
+                pool.name,
+                asyncio.Event(),
+                Leases(request.heartbeat_seconds),
             )
             worker = Worker(surroundings, request.options)
             try:

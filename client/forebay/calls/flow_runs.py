@@ -97,9 +97,7 @@ def set_state(
     Sending the call again is safe: the proposal carries a transition id, and the server answers
     a transition that it has carried out with the state that came of it.
     """
-    named = {CLAIM_HEADER: claim, WORKER_HEADER: worker}
-    headers = {name: value for name, value in named.items() if value}
-    return _propose(id, state, force=force, headers=headers)
+    return _propose(id, state, force=force, headers=_named(claim, worker))
 
 
 def claim(id: UUID, state: StateCreate, *, worker: str) -> Call[ClaimAnswer]:
@@ -113,9 +111,12 @@ def claim(id: UUID, state: StateCreate, *, worker: str) -> Call[ClaimAnswer]:
     )
 
 
-def update(id: UUID, body: FlowRunUpdate) -> Call[None]:
-    """Change the fields that are set on `body`."""
-    return call("PATCH", f"/flow_runs/{id}", None, body, is_repeatable=True)
+def update(
+    id: UUID, body: FlowRunUpdate, *, claim: str | None = None, worker: str | None = None
+) -> Call[None]:
+    """Change the fields that are set on `body`; 409 when the `claim` given is over."""
+    headers = _named(claim, worker)
+    return call("PATCH", f"/flow_runs/{id}", None, body, headers=headers, is_repeatable=True)
 
 
 def update_labels(id: UUID, labels: Labels) -> Call[None]:
@@ -126,6 +127,11 @@ def update_labels(id: UUID, labels: Labels) -> Call[None]:
 def delete(id: UUID) -> Call[None]:
     """Delete a run; its claim ends."""
     return call("DELETE", f"/flow_runs/{id}")
+
+
+def _named(claim: str | None, worker: str | None) -> dict[str, str]:
+    given = {CLAIM_HEADER: claim, WORKER_HEADER: worker}
+    return {name: value for name, value in given.items() if value}
 
 
 def _propose(

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from forebay.wire.base import Action, Name, Text, Timestamp, Wire
 from forebay.wire.flow_runs import FlowRun
+from forebay.wire.work_pools import OnLost
 
 MAX_CLAIMED = 100  # runs of one request
 MAX_WAIT_SECONDS = 60.0
@@ -100,6 +101,7 @@ class ClaimedPool(Wire):
     name: str
     type: str
     base_job_template: dict[str, Any] = Field(default_factory=dict)
+    on_lost: OnLost | None = None
 
 
 class Claims(Wire):

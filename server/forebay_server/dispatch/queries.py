@@ -111,7 +111,7 @@ async def attempted_runs(db: Transaction, asked: Asked, pool_id: UUID) -> Sequen
 
 async def read_pool(db: Transaction, id: UUID) -> Row[Any] | None:
     """What of a pool a worker needs to start its runs."""
-    columns = ("id", "updated", "name", "type", "base_job_template")
+    columns = ("id", "updated", "name", "type", "base_job_template", "on_lost")
     statement = select(*(work_pools.c[name] for name in columns))
     return await db.row(statement.where(work_pools.c.id == id))
 

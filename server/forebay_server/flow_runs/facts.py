@@ -26,7 +26,9 @@ class Claim:
 
     holder: str
     epoch: int
-    started_epoch: int | None = None  # of the claim that it was adopted from: what runs knows that one
+    started_epoch: int | None = (
+        None  # of the claim that it was adopted from: what runs knows that one
+    )
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from forebay.wire.flow_runs import CreatedBy, FlowRun, FlowRunPolicy, FlowRunUpdate, Labels
 from forebay.wire.states import HOLDING, TERMINAL, State, StateCreate, StateDetails, StateType
+from forebay_server.claims.tables import claims
 from forebay_server.db.columns import now as process_now
 from forebay_server.db.engine import Transaction
-from forebay_server.errors import BadRequest, Invalid, NotFound
+from forebay_server.errors import BadRequest, Conflict, Invalid, NotFound
 from forebay_server.events.emit import flow_run_states_changed
 from forebay_server.flow_runs import transitions
 from forebay_server.flow_runs.bookkeeping import (
@@ -192,6 +193,16 @@ async def _require_unstarted(db: Transaction, id: UUID) -> None:
         )
     if run.deployment_id is None:
         raise BadRequest("Job variables can be changed on runs of a deployment only.")
+
+
+async def require_claim(db: Transaction, id: UUID, epoch: int) -> None:
+    """Raise `Conflict` when that claim of the run is over; the run stays locked as it is."""
+    await db.row(
+        select(flow_runs.c.id).where(flow_runs.c.id == id).with_for_update(key_share=True)
+    )
+    live = select(claims.c.epoch).where(claims.c.flow_run_id == id, claims.c.ended_at.is_(None))
+    if await db.scalar(live) != epoch:
+        raise Conflict(f"Claim {epoch} of this run has ended; it is no longer yours.")
 
 
 async def _template(db: Transaction, id: UUID) -> dict[str, Any]:

@@ -101,9 +101,12 @@ async def read_flow_run(id: UUID, db: Read) -> FlowRun:
 
 @router.patch("/flow_runs/{id:uuid}", status_code=204)
 async def update_flow_run(
-    id: UUID, body: FlowRunUpdate, db: Write, refuses_unknown: RefusesUnknown
+    id: UUID, body: FlowRunUpdate, request: Request, db: Write, refuses_unknown: RefusesUnknown
 ) -> None:
     """Change the fields that are present; job variables only while the run is scheduled."""
+    epoch = caller(request, id).proposer.epoch
+    if epoch is not None:
+        await queries.require_claim(db, id, epoch)
     await queries.update(db, id, body, refuses_unknown=refuses_unknown)
 
 

@@ -71,7 +71,7 @@ def test_fate_of_a_lost_run(given: Lost, expected: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("interval", "seconds"), [(5, 20), (1, 20), (30, 90), (None, 90), (0, 90), (300, 900)]
+    ("interval", "seconds"), [(5, 20), (1, 4), (6, 20), (30, 90), (None, 90), (0, 90), (300, 900)]
 )
 def test_a_lease_outlasts_lost_heartbeats(interval: int | None, seconds: float) -> None:
     assert lease_seconds(interval) == seconds

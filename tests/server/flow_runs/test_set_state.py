@@ -447,3 +447,23 @@ async def test_a_run_that_begins_claimed_needs_a_slot(
     assert first.json()["state_type"] == state
     assert second.json()["state_name"] == "AwaitingConcurrencySlot"
     assert len(await live_claims(database)) == 1
+
+
+async def test_a_stale_holder_cannot_tell_of_infrastructure(
+    api: httpx.AsyncClient, database: Database
+) -> None:
+    place = await a_place(database)
+    run = await a_run(database, place.queue_id)
+    await propose(api, run, "PENDING", worker="w1")
+    statuses = []
+
+    for epoch in (2, 1):
+        answer = await api.patch(
+            f"/flow_runs/{run}",
+            json={"infrastructure_pid": f"job {epoch}"},
+            headers={"x-forebay-claim": f"{run}:{epoch}"},
+        )
+        statuses.append(answer.status_code)
+
+    assert statuses == [409, 204]
+    assert (await api.get(f"/flow_runs/{run}")).json()["infrastructure_pid"] == "job 1"
