@@ -30,6 +30,7 @@ class Execution:
     job: "Job"
     made_at: str = field(default_factory=now)
     end: str = ""  # how it ended; empty while it goes on
+    ended_at: str = ""
     exit_code: int = 0
     message: str = ""
     is_cancelled: bool = False
@@ -62,6 +63,7 @@ class CloudRun:
         self.jobs: dict[tuple[str, str], Job] = {}
         self.executed = 0  # containers that were started
         self.secrets: dict[tuple[str, str], str] = {}
+        self.is_undeletable = False
         self.is_slow = False  # does not find out whether images can be had
         self._log = log
         self._suffixes = (f"{number:05}" for number in itertools.count())
@@ -82,6 +84,10 @@ class CloudRun:
         except KeyError:
             raise Refused(404, "NOT_FOUND", f"Resource '{name}' was not found.") from None
 
+    def all(self, region: str) -> list[Job]:
+        """Jobs of a region."""
+        return [job for job in self.jobs.values() if job.region == region]
+
     def execution(self, region: str, name: str) -> Execution:
         """Raises `Refused`."""
         for job in self.jobs.values():
@@ -94,7 +100,7 @@ class CloudRun:
         """Start an execution."""
         made = Execution(f"{job.name}-x{next(self._suffixes)}", job)
         job.executions.append(made)
-        made.task = asyncio.create_task(self._carry_out(made))
+        made.task = asyncio.create_task(self._see_through(made))
         return made
 
     async def cancel(self, execution: Execution) -> None:
@@ -106,7 +112,9 @@ class CloudRun:
             await execution.container.terminate()
 
     async def delete(self, job: Job) -> None:
-        """Delete a job with its executions."""
+        """Delete a job with its executions. Raises `Refused`."""
+        if self.is_undeletable:
+            raise Refused(403, "PERMISSION_DENIED", "You may not delete jobs.")
         for execution in job.executions:
             if not execution.end:
                 await self.cancel(execution)
@@ -123,6 +131,10 @@ class CloudRun:
             raise Refused(
                 400, "FAILED_PRECONDITION", f"Secret {reference[secret]} was not found"
             ) from None
+
+    async def _see_through(self, execution: Execution) -> None:
+        await self._carry_out(execution)
+        execution.ended_at = now()
 
     async def _carry_out(self, execution: Execution) -> None:
         job = execution.job

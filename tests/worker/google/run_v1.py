@@ -34,6 +34,12 @@ class RunV1:
         match method.removeprefix(PREFIX):
             case "jobs.create":
                 return _job(run.create(self._asked_for(region, body)))
+            case "jobs.list":
+                jobs = run.all(region)
+                first = int(query.get("continue", 0))
+                more = {"continue": str(first + 1)} if first + 1 < len(jobs) else {}
+                items = [_job(job) for job in jobs[first : first + 1]]
+                return {"apiVersion": VERSION, "kind": "JobList", "items": items, "metadata": more}
             case "jobs.get":
                 return _job(run.job(region, name))
             case "jobs.run":
@@ -88,7 +94,13 @@ def _job(job: Job) -> Json:
     if job.is_ready is False:
         ready |= {"reason": "ContainerMissing", "message": f"Image '{job.image}' not found."}
     metadata = {**job.body["metadata"], "creationTimestamp": job.made_at}
-    return {**job.body, "metadata": metadata, "status": {"conditions": [ready]}}
+    status: Json = {"conditions": [ready]}
+    for execution in job.executions[-1:]:
+        latest = {"name": execution.name, "creationTimestamp": execution.made_at}
+        if execution.ended_at:
+            latest["completionTimestamp"] = execution.ended_at
+        status["latestCreatedExecution"] = latest
+    return {**job.body, "metadata": metadata, "status": status}
 
 
 def _execution(execution: Execution) -> Json:

@@ -41,6 +41,11 @@ class RunV2:
         if method == f"{PREFIX}jobs.create":
             job = run.create(self._asked_for(region, query["jobId"], body))
             return self._operation(parent, _job(parent, job), "Job")
+        if method == f"{PREFIX}jobs.list":
+            jobs = run.all(region)
+            first = int(query.get("pageToken", 0))
+            more = {"nextPageToken": str(first + 1)} if first + 1 < len(jobs) else {}
+            return {"jobs": [_job(parent, job) for job in jobs[first : first + 1]], **more}
         job = run.job(region, path["jobsId"])
         match method.removeprefix(f"{PREFIX}jobs."):
             case "get":
@@ -100,7 +105,18 @@ def _job(parent: str, job: Job) -> Json:
         message = f"Image '{job.image}' not found."
         condition |= {"reason": "CONTAINER_MISSING", "message": message}
     name = f"{parent}/jobs/{job.name}"
-    return {**job.body, "name": name, "createTime": job.made_at, "terminalCondition": condition}
+    described = {
+        **job.body,
+        "name": name,
+        "createTime": job.made_at,
+        "terminalCondition": condition,
+    }
+    for execution in job.executions[-1:]:
+        latest = {"name": execution.name, "createTime": execution.made_at}
+        if execution.ended_at:
+            latest["completionTime"] = execution.ended_at
+        described["latestCreatedExecution"] = latest
+    return described
 
 
 def _execution(parent: str, execution: Execution) -> Json:

@@ -192,6 +192,39 @@ async def test_job_that_could_not_be_run_is_deleted(
     assert cloud.cloud_run.jobs == {}
 
 
+@on_cloud_run
+async def test_job_that_its_worker_could_not_delete_is_deleted_later(
+    worker_type: GoogleWorker[Any], cloud: Cloud, tmp_path: Path
+) -> None:
+    async def ended(keep: bool) -> None:
+        configuration = a_configuration(worker_type, keep_job=keep)
+        infrastructure_id = await worker_type.start(configuration, claimed())
+        await worker_type.wait(infrastructure_id)
+
+    cloud.cloud_run.is_undeletable = True
+    await ended(False)
+    await ended(True)
+    running = await worker_type.start(
+        a_configuration(worker_type, waiting(tmp_path / "gate")), claimed()
+    )
+    cloud.cloud_run.is_undeletable = False
+    _, kept, busy = [job.name for job in cloud.cloud_run.all("europe-west1")]
+    patient = type(worker_type)()
+    hasty = type(worker_type)(orphaned_seconds=0.0)  # type: ignore[call-arg]
+    for each in (patient, hasty):
+        await each.adopt(running, a_configuration(worker_type), claimed())
+
+    await patient.clean_up()
+    all_there = len(cloud.cloud_run.jobs)
+    await hasty.clean_up()
+
+    assert all_there == 3
+    assert [job.name for job in cloud.cloud_run.all("europe-west1")] == [kept, busy]
+    await worker_type.kill(running, 1)
+    for each in (patient, hasty):
+        await each.close()
+
+
 # A cloud that misbehaves.
 
 

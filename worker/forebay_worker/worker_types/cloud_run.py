@@ -4,8 +4,14 @@ from collections.abc import Mapping
 
 from forebay_worker.base import Assignment
 from forebay_worker.worker_types.cloud_run_job import CloudRunV1Configuration, job
-from forebay_worker.worker_types.google_cloud_run import CloudRunJob, CloudRunTypes, Settled
+from forebay_worker.worker_types.google_cloud_run import (
+    CloudRunJob,
+    CloudRunTypes,
+    Listed,
+    Settled,
+)
 from forebay_worker.worker_types.google_session import (
+    GoogleSession,
     Json,
     endpoint,
 )
@@ -13,6 +19,18 @@ from forebay_worker.worker_types.google_session import (
 
 class JobV1(CloudRunJob):
     """A job as version 1 describes it."""
+
+    @classmethod
+    async def filter(cls, session: GoogleSession, region: str) -> list[Listed]:
+        found: list[Listed] = []
+        query: dict[str, str] = {}
+        while True:
+            url = cls(session, session.project, region, "")._url("jobs")
+            page = await session.send("GET", url, query)
+            found += map(_listed, page.get("items", ()))
+            if not (token := page.get("metadata", {}).get("continue")):
+                return found
+            query = {"continue": token}
 
     async def create(self, body: Json) -> Json:
         return await self.session.send("POST", self._url("jobs"), body=body)
@@ -87,3 +105,10 @@ def _condition(described: Json, type: str) -> Settled | None:
                 str(condition.get("message", "")),
             )
     return None
+
+
+def _listed(job: Json) -> Listed:
+    metadata = job["metadata"]
+    latest = job.get("status", {}).get("latestCreatedExecution")
+    since = latest.get("completionTimestamp") if latest else metadata["creationTimestamp"]
+    return Listed(metadata["name"], metadata.get("annotations", {}), since)

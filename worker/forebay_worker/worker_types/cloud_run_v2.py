@@ -4,9 +4,15 @@ from collections.abc import Mapping
 
 from forebay_worker.base import Assignment
 from forebay_worker.worker_types.cloud_run_v2_job import CloudRunV2Configuration, job
-from forebay_worker.worker_types.google_cloud_run import CloudRunJob, CloudRunTypes, Settled
+from forebay_worker.worker_types.google_cloud_run import (
+    CloudRunJob,
+    CloudRunTypes,
+    Listed,
+    Settled,
+)
 from forebay_worker.worker_types.google_session import (
     GoogleError,
+    GoogleSession,
     Json,
     endpoint,
 )
@@ -17,9 +23,20 @@ SETTLED = {"CONDITION_SUCCEEDED": True, "CONDITION_FAILED": False}
 class JobV2(CloudRunJob):
     """A job as version 2 describes it."""
 
+    @classmethod
+    async def filter(cls, session: GoogleSession, region: str) -> list[Listed]:
+        found: list[Listed] = []
+        query: dict[str, str] = {}
+        while True:
+            url = cls(session, session.project, region, "")._url_of_all()
+            page = await session.send("GET", url, query)
+            found += map(_listed, page.get("jobs", ()))
+            if not (token := page.get("nextPageToken")):
+                return found
+            query = {"pageToken": token}
+
     async def create(self, body: Json) -> Json:
-        parent, _, _ = self.path.rpartition("/")
-        return await self.session.send("POST", self._url(parent), {"jobId": self.name}, body)
+        return await self.session.send("POST", self._url_of_all(), {"jobId": self.name}, body)
 
     async def accepted(self, asked: Json) -> None:
         await self.session.finished(self._url(str(asked["name"])), asked)
@@ -75,6 +92,9 @@ class JobV2(CloudRunJob):
     def timeout_seconds(self, execution: Json) -> str:
         return str(execution.get("template", {}).get("timeout", "")).removesuffix("s")
 
+    def _url_of_all(self) -> str:
+        return self._url(self.path.removesuffix(f"/{self.name}"))
+
     def _url(self, path: str) -> str:
         return f"{endpoint('run', self.region)}/v2/{path}"
 
@@ -99,3 +119,9 @@ def _settled(condition: Json) -> Settled | None:
         return None
     reason = condition.get("executionReason") or condition.get("reason") or ""
     return Settled(SETTLED[state], str(reason), str(condition.get("message", "")))
+
+
+def _listed(job: Json) -> Listed:
+    latest = job.get("latestCreatedExecution")
+    since = latest.get("completionTime") if latest else job["createTime"]
+    return Listed(job["name"].rpartition("/")[2], job.get("annotations", {}), since)

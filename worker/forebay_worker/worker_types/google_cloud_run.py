@@ -6,19 +6,22 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import ClassVar, TypeVar
 
-from forebay_worker.base import Assignment, Outcome
+from forebay_worker.base import Assignment, Outcome, StartFailed
 from forebay_worker.infrastructure import CLAIM_MARK, RUN_MARK, WORKER_MARK
 from forebay_worker.worker_types.cloud import patiently
 from forebay_worker.worker_types.google_execution import Execution
-from forebay_worker.worker_types.google_request import CloudRunConfiguration, job_name
+from forebay_worker.worker_types.google_request import KEEP_MARK, CloudRunConfiguration, job_name
 from forebay_worker.worker_types.google_session import (
     CONFLICT,
+    NOT_FOUND,
     PAUSES,
     GoogleError,
     GoogleSession,
     Json,
+    moment,
 )
 from forebay_worker.worker_types.google_worker import GoogleWorker
 
@@ -29,6 +32,7 @@ ID = re.compile(
 )
 
 
+ORPHANED_SECONDS = 3600.0  # after which a job is deleted that its own worker has not deleted
 READY_SECONDS = 300.0  # for a new job that can be run neither yet nor never
 
 
@@ -39,6 +43,15 @@ class Settled:
     is_good: bool
     reason: str
     message: str
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A job among others."""
+
+    name: str
+    annotations: Mapping[str, str]
+    idle_since: str | None  # when its last execution ended, else when it was made; none: it runs
 
 
 @dataclass(frozen=True)
@@ -55,6 +68,11 @@ class CloudRunJob(ABC):
     def path(self) -> str:
         """Its name as a resource."""
         return f"projects/{self.project}/locations/{self.region}/jobs/{self.name}"
+
+    @classmethod
+    @abstractmethod
+    async def filter(cls, session: GoogleSession, region: str) -> list[Listed]:
+        """All jobs of a region."""
 
     @abstractmethod
     async def create(self, body: Json) -> Json:
@@ -199,6 +217,11 @@ class CloudRunTypes(GoogleWorker[C]):
 
     version: ClassVar[type[CloudRunJob]]
 
+    def __init__(self, orphaned_seconds: float = ORPHANED_SECONDS) -> None:
+        super().__init__()
+        self._orphaned = timedelta(seconds=orphaned_seconds)
+        self._places: set[tuple[GoogleSession, str]] = set()  # where this worker has had jobs
+
     @abstractmethod
     def body(self, configuration: C, assignment: Assignment, project: str) -> Json:
         """The job that is asked for. Raises `StartFailed`."""
@@ -207,6 +230,7 @@ class CloudRunTypes(GoogleWorker[C]):
         self, session: GoogleSession, configuration: C, assignment: Assignment
     ) -> CloudRunExecution:
         """Make the job and run it."""
+        self._places.add((session, configuration.region))
         project, name = session.project, job_name(configuration, assignment)
         body = self.body(configuration, assignment, project)
         job = self.version(session, project, configuration.region, name, configuration.keep_job)
@@ -219,8 +243,22 @@ class CloudRunTypes(GoogleWorker[C]):
         if not (found := ID.fullmatch(infrastructure_id)):
             return None
         project, region, name, execution = found.groups()
+        self._places.add((session, region))
         job = self.version(session, project, region, name, configuration.keep_job)
         return CloudRunExecution(job, execution)
+
+    async def clean_up(self) -> None:
+        """Delete jobs that ended while nobody watched, where this worker has had jobs."""
+        oldest = datetime.now(UTC) - self._orphaned
+        for session, region in [*self._places]:
+            try:
+                for listed in await self.version.filter(session, region):
+                    if _is_orphan(listed, oldest):
+                        job = self.version(session, session.project, region, listed.name)
+                        await job.delete()
+            except GoogleError as error:
+                if error.status != NOT_FOUND:
+                    raise StartFailed(error.refusal) from None
 
 
 async def begin(job: CloudRunJob, body: Json) -> CloudRunExecution:
@@ -265,3 +303,9 @@ async def _delete_quietly(job: CloudRunJob) -> None:
 def _is_same(found: Mapping[str, str], body: Json) -> bool:
     ours = body.get("annotations") or body["metadata"]["annotations"]
     return all(found.get(key) == ours[key] for key in (RUN_MARK, WORKER_MARK, CLAIM_MARK))
+
+
+def _is_orphan(job: Listed, oldest: datetime) -> bool:
+    """Whether a job is Forebay's, is not to be kept, and has been idle for long."""
+    is_ours = RUN_MARK in job.annotations and job.annotations.get(KEEP_MARK) == "false"
+    return is_ours and job.idle_since is not None and moment(job.idle_since) < oldest

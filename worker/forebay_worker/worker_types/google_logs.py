@@ -6,10 +6,10 @@ they are read in few, large pages, each time from somewhat before the last one.
 
 import json
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from forebay_worker.output import REMEMBERED_LINES, Output
-from forebay_worker.worker_types.google_session import GoogleSession, Json, endpoint
+from forebay_worker.worker_types.google_session import GoogleSession, Json, endpoint, moment
 
 PAGE = 1000  # the API's largest
 LATENESS = timedelta(seconds=20)  # by which an entry may come after later ones
@@ -106,5 +106,4 @@ def entry_text(entry: Json) -> str:
 
 def entry_time(entry: Json) -> datetime:
     """When it was written, to the microsecond."""
-    head, _, fraction = str(entry["timestamp"]).rstrip("Z").partition(".")
-    return datetime.fromisoformat(f"{head}.{fraction[:6]:0<6}").replace(tzinfo=UTC)
+    return moment(str(entry["timestamp"]))

@@ -28,6 +28,7 @@ RUN_LABEL, POOL_LABEL, WORKER_LABEL = (
     "forebay-work-pool",
     "forebay-worker",
 )
+KEEP_MARK = "forebay.io/keep"  # "true", or "false" on what may be deleted when it has ended
 LONGEST_BASE = 30  # of a name, to which run and claim are added; executions add to it too
 LONGEST_LABEL = 63
 
@@ -144,9 +145,13 @@ def first_container(task: Json, path: str) -> Json:
     return first
 
 
-def mark(described: Json, configuration: JobConfiguration, assignment: Assignment) -> None:
+def mark(described: Json, configuration: CloudRunConfiguration, assignment: Assignment) -> None:
     """Put labels and annotations on a job or an execution, beside those of the template."""
-    ours = {"labels": labels(configuration, assignment), "annotations": marks(assignment)}
+    keep = {KEEP_MARK: str(configuration.keep_job).lower()}
+    ours = {
+        "labels": labels(configuration, assignment),
+        "annotations": {**marks(assignment), **keep},
+    }
     for kind, values in ours.items():
         described[kind] = {**(described.get(kind) or {}), **values}
 

@@ -9,6 +9,7 @@ import os
 import re
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import google.auth
@@ -232,6 +233,12 @@ def endpoint(api: str, region: str = "") -> str:
     """The address of an API, in a region."""
     template = os.environ.get(OVERRIDES + api.upper()) or ENDPOINTS[api]
     return template.replace("{region}", region).rstrip("/")
+
+
+def moment(text: str) -> datetime:
+    """A time of Google's, to the microsecond."""
+    head, _, fraction = text.rstrip("Z").partition(".")
+    return datetime.fromisoformat(f"{head}.{fraction[:6]:0<6}").replace(tzinfo=UTC)
 
 
 class _TokenRequest(google.auth.transport.Request):
