@@ -13,20 +13,22 @@ from forebay.calls import flow_runs, work_pools
 from forebay.errors import ForebayError
 from forebay.wire.flow_runs import FlowRun
 from forebay.wire.states import TERMINAL, StateType
-from forebay_worker.adoption import LOOK_SECONDS, LeftBehind
+from forebay_worker.adoption import LeftBehind
 from forebay_worker.base import StartFailed
 from forebay_worker.proposals import backoff
-from forebay_worker.runs import KILL_GRACE_SECONDS, WORKER_STOPPED, RunInHand, Surroundings
+from forebay_worker.runs import (
+    KILL_GRACE_SECONDS,
+    LEASE_OVER,
+    WORKER_STOPPED,
+    RunInHand,
+    Surroundings,
+)
 from forebay_worker.sources import PAGE, POLL_SECONDS, HeldRun, ServerSource, Source
 
 logger = logging.getLogger(__name__)
 
-HEARTBEAT_SECONDS = 5
 MAX_HEARTBEAT_SECONDS = 300  # the longest interval; a lease is three times as long
-LEASE_SECONDS = 20.0  # what the server gives a worker with this interval
 LOOK_SECONDS = 2.0  # between looks for runs that somebody cancels
-# A worker that has not renewed its leases for so long starts nothing: they may run out meanwhile.
-FENCED_AFTER_SECONDS = LEASE_SECONDS * 2 / 3
 MIN_POLL_SECONDS = 0.2  # between polls that something else than time has caused
 # How long a process may go on after its run has ended for the server.
 AFTERLIFE_SECONDS = 30.0
@@ -106,14 +108,14 @@ class Worker:
 
     async def run(self) -> None:
         """Serve the pool. Returns when the worker has stopped and its runs are accounted for."""
-        steps = (self._beat(), self._keep_looking(), self._tidy())
+        steps = (self._beat(), self._keep_looking(), self._keep_to_leases(), self._tidy())
         background = [asyncio.create_task(step) for step in steps]
         try:
             # The first heartbeat tells the server how long a lease this worker needs.
             await self._until_stopping(self._alive.wait())
             await self._until_stopping(self._take_over(is_restarted=True))
             if self._options.run_once:
-                if not self._is_fenced():
+                if not self._at.leases.is_fenced:
                     await self._ask_once()
                 await self._until_stopping(self._all_done())
             else:
@@ -258,9 +260,11 @@ class Worker:
         while True:
             began = time.monotonic()
             if await self._in_time("a heartbeat failed", self._renew()):
-                self._renewed_at = began
+                self._at.leases.renew(began)
                 self._alive.set()
-            await asyncio.sleep(max(0.0, began + HEARTBEAT_SECONDS - time.monotonic()))
+            await asyncio.sleep(
+                max(0.0, began + self._at.leases.heartbeat_seconds - time.monotonic())
+            )
 
     async def _keep_looking(self) -> None:
         """Look after the runs more often than hearts beat: who cancels one waits for its end."""
@@ -271,7 +275,7 @@ class Worker:
     async def _in_time(self, trouble: str, step: Awaitable[None]) -> bool:
         """Whether `step` succeeded before the next beat is due; otherwise `trouble` is told."""
         try:
-            async with asyncio.timeout(HEARTBEAT_SECONDS):
+            async with asyncio.timeout(self._at.leases.heartbeat_seconds):
                 await step
         except (ForebayError, TimeoutError) as error:
             self._tell_trouble(trouble, error)
