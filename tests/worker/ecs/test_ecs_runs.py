@@ -1,7 +1,6 @@
 """An ecs pool from deployment to end: AWS's stand-in, a real server and a real worker."""
 
 import json
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from uuid import UUID
@@ -10,55 +9,9 @@ import pytest
 
 from forebay.wire.states import StateType
 from tests.conftest import RunningServer
-from tests.worker.conftest import WorkerProcess
 from tests.worker.ecs.conftest import EcsSite
 from tests.worker.ecs.fake import QUOTA, Refused, running_aws
-from tests.worker.stored import Stored
-
-
-def wait_for(site: EcsSite, run_id: UUID, state: StateType) -> str:
-    """Wait until the run has the state; its message."""
-    give_up_at = time.monotonic() + 30
-    while (run := site.read(run_id)).state_type is not state:
-        assert time.monotonic() < give_up_at, run.state
-        time.sleep(0.05)
-    assert run.state is not None
-    return run.state.message or ""
-
-
-def message(site: EcsSite, run_id: UUID) -> str:
-    """Of the run's state, which must be CRASHED."""
-    run = site.read(run_id)
-    assert run.state_type is StateType.CRASHED, run.state
-    assert run.state is not None
-    return run.state.message or ""
-
-
-@dataclass
-class Served:
-    """Runs of one pool that one worker has carried out."""
-
-    site: EcsSite
-    worker: WorkerProcess
-    runs: dict[str, UUID]
-
-
-def every_kind_of_value(site: EcsSite) -> dict[str, object]:
-    """Job variables that refer to all that can be referred to, in all types of values."""
-    stored = Stored(site)
-    block = f"prefect.blocks.{stored.slug}.mine"
-    return {
-        "command": "sh -c 'env; exit 0'",
-        "env.PLAIN": "7",
-        "env.FROM_BLOCK": f"{{{{ {block}.hosts.main }}}}",
-        "env.FROM_VARIABLE": f"zone {{{{ prefect.variables.{stored.name} }}}}",
-        "env.FROM_WORKER": "{{ $CLUSTER }}",
-        "env.BRACES": "{{ image }}",
-        "cpu": 512,
-        "capacity_provider_strategy": [{"capacityProvider": "own", "weight": 1, "base": 0}],
-        "labels": {"team": "a"},
-    }
-
+from tests.worker.served import VALUES, every_kind_of_value, handed_over, message, served
 
 WRONG = {
     "aws_access_key_id": "AKIAWRONG",
@@ -67,10 +20,19 @@ WRONG = {
 }
 
 
+@dataclass
+class Together:
+    """Runs that one worker has carried out."""
+
+    site: EcsSite
+    runs: dict[str, UUID]
+    output: str
+
+
 @pytest.fixture(scope="module")
-def served(
+def together(
     shared_server: RunningServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Served]:
+) -> Iterator[Together]:
     """One worker has carried out a run of each kind, throttled at first."""
     with running_aws() as aws:
         throttled = [Refused("ThrottlingException", "Rate exceeded") for _ in range(2)]
@@ -83,21 +45,22 @@ def served(
             "image": {"image": "nowhere:2"},
             "credentials": {"aws_credentials": WRONG},
             "quota": {"cluster": "full"},
-            "values": every_kind_of_value(site),
+            "values": {
+                **every_kind_of_value(site),
+                "cpu": 512,
+                "capacity_provider_strategy": [
+                    {"capacityProvider": "own", "weight": 1, "base": 0}
+                ],
+                "labels": {"team": "a"},
+            },
         }
-        deployment = site.deploy("greet", parameters={"times": 2, "name": "somebody"})
-        runs = {
-            name: site.run(deployment, job_variables=values) for name, values in variables.items()
-        }
-        worker = site.worker("--run-once", environment={"CLUSTER": "blue"})
-        assert worker.end() == 0, worker.output
-        yield Served(site, worker, runs)
-        site.close()
+        with served(site, variables) as runs:
+            yield Together(site, runs.runs, runs.output)
 
 
 @pytest.mark.scenario("ecs", "deploy-run-logs")
-def test_run_of_a_deployment_completes_with_its_log_lines(served: Served) -> None:
-    site, run_id = served.site, served.runs["good"]
+def test_run_of_a_deployment_completes_with_its_log_lines(together: Together) -> None:
+    site, run_id = together.site, together.runs["good"]
 
     run = site.read(run_id)
 
@@ -108,110 +71,75 @@ def test_run_of_a_deployment_completes_with_its_log_lines(served: Served) -> Non
     assert site.messages(run_id, "flow") == ["said 0", "said 1"]
 
 
-def test_definitions_know_nothing_of_a_run_or_its_token(served: Served) -> None:
-    text = json.dumps(served.site.aws.definitions)
+def test_definitions_know_nothing_of_a_run_or_its_token(together: Together) -> None:
+    text = json.dumps(together.site.aws.definitions)
 
-    for private in (served.site.server.api_key, str(served.runs["good"]), "somebody"):
+    for private in (together.site.server.api_key, str(together.runs["good"]), "somebody"):
         assert private not in text
 
 
 @pytest.mark.scenario("ecs", "failed-exit")
-def test_output_and_exit_code_of_a_command_reach_run_and_log(served: Served) -> None:
-    run_id = served.runs["bad"]
+def test_output_and_exit_code_of_a_command_reach_run_and_log(together: Together) -> None:
+    run_id = together.runs["bad"]
 
-    assert "The task's container ended with exit code 3" in message(served.site, run_id)
-    assert served.site.messages(run_id, "stdout") == ["said"]
+    assert "The task's container ended with exit code 3" in message(together.site, run_id)
+    assert together.site.messages(run_id, "stdout") == ["said"]
 
 
 @pytest.mark.scenario("ecs", "bad-credentials")
-def test_credentials_that_aws_does_not_know_are_told(served: Served) -> None:
-    assert message(served.site, served.runs["credentials"]) == (
+def test_credentials_that_aws_does_not_know_are_told(together: Together) -> None:
+    assert message(together.site, together.runs["credentials"]) == (
         "AWS refuses: The security token included in the request is invalid "
         "(UnrecognizedClientException)."
     )
-    assert "wrong-secret" not in served.worker.output
+    assert "wrong-secret" not in together.output
 
 
 @pytest.mark.scenario("ecs", "quota-or-throttling")
-def test_throttled_run_starts_once_aws_lets_it(served: Served) -> None:
-    aws = served.site.aws
+def test_throttled_run_starts_once_aws_lets_it(together: Together) -> None:
+    aws = together.site.aws
 
     assert aws.refusals["RegisterTaskDefinition"] == aws.refusals["RunTask"] == []
-    assert served.site.read(served.runs["good"]).state_type is StateType.COMPLETED
+    assert together.site.read(together.runs["good"]).state_type is StateType.COMPLETED
     claims = [task.claim for task in aws.tasks.values()]
     assert len(claims) == len(set(claims))
 
 
 @pytest.mark.scenario("ecs", "quota-or-throttling")
-def test_used_up_quota_is_named(served: Served) -> None:
-    assert message(served.site, served.runs["quota"]) == f"AWS refuses: {QUOTA}."
+def test_used_up_quota_is_named(together: Together) -> None:
+    assert message(together.site, together.runs["quota"]) == f"AWS refuses: {QUOTA}."
 
 
-def test_image_that_cannot_be_pulled_is_named(served: Served) -> None:
-    told = message(served.site, served.runs["image"])
+def test_image_that_cannot_be_pulled_is_named(together: Together) -> None:
+    told = message(together.site, together.runs["image"])
 
     assert told.startswith("The task could not start: CannotPullContainerError")
     assert "nowhere:2" in told
 
 
 @pytest.mark.scenario("ecs", "template-values")
-def test_values_of_every_kind_reach_the_container(served: Served) -> None:
-    run_id = served.runs["values"]
+def test_values_of_every_kind_reach_the_container(together: Together) -> None:
+    run_id = together.runs["values"]
 
-    assert served.site.read(run_id).state_type is StateType.COMPLETED
-    assert {
-        "PLAIN=7",
-        "FROM_BLOCK=a.test",
-        'FROM_VARIABLE=zone {"zone": 3}',
-        "FROM_WORKER=blue",
-        "BRACES={{ image }}",
-    } <= set(served.site.messages(run_id, "stdout"))
+    assert together.site.read(run_id).state_type is StateType.COMPLETED
+    assert VALUES <= set(together.site.messages(run_id, "stdout"))
     [request] = [
-        body for body in served.site.aws.sent("RunTask") if "capacityProviderStrategy" in body
+        body for body in together.site.aws.sent("RunTask") if "capacityProviderStrategy" in body
     ]
     assert {"key": "team", "value": "a"} in request["tags"]
     assert request["overrides"]["cpu"] == "512"
 
 
 @pytest.mark.scenario("ecs", "cancel")
-def test_cancelling_stops_the_task(ecs_site: EcsSite) -> None:
-    parameters = {"gate": str(ecs_site.folder / "gate")}
-    run_id = ecs_site.run(ecs_site.deploy("wait_for", parameters=parameters))
-    ecs_site.worker()
-    wait_for(ecs_site, run_id, StateType.RUNNING)
-
-    ecs_site.propose(run_id, StateType.CANCELLING)
-
-    assert "Ended by its Forebay worker" in wait_for(ecs_site, run_id, StateType.CANCELLED)
-    [task] = ecs_site.aws.tasks.values()
-    assert task.description["lastStatus"] == "STOPPED"
-
-
-@pytest.mark.scenario("ecs", "cancel")
 @pytest.mark.scenario("ecs", "adopted-after-restart")
-def test_killed_worker_s_successor_goes_on_with_one_run_and_cancels_another(
+def test_worker_cancels_a_run_and_its_successor_goes_on_with_one_and_cancels_another(
     ecs_site: EcsSite,
 ) -> None:
-    gate = ecs_site.folder / "gate"
-    command = f"sh -c 'echo waiting; while [ ! -e {gate} ]; do sleep 0.02; done; echo done'"
-    deployment = ecs_site.deploy("greet", job_variables={"command": command})
-    kept, cancelled = ecs_site.run(deployment), ecs_site.run(deployment)
-    first = ecs_site.worker("--name", "one")
-    for run_id in (kept, cancelled):
-        wait_for(ecs_site, run_id, StateType.RUNNING)
-        while not ecs_site.messages(run_id, "stdout"):
-            time.sleep(0.05)
-    first.kill()
-    ecs_site.propose(cancelled, StateType.CANCELLING)
+    handed = handed_over(ecs_site)
 
-    second = ecs_site.worker("--name", "one")
-    wait_for(ecs_site, cancelled, StateType.CANCELLED)
-    gate.touch()
-
-    wait_for(ecs_site, kept, StateType.COMPLETED)
-    second.stop()
-    assert second.end() == 0
-    assert second.output.count("taken over") == 2
-    assert len(ecs_site.aws.tasks) == 2
-    assert ecs_site.messages(kept, "stdout") == ["waiting", "done"]
-    assert ecs_site.messages(cancelled, "stdout") == ["waiting"]
+    assert handed.second.output.count("taken over") == 2
+    assert ecs_site.messages(handed.completed, "stdout") == ["waiting", "done"]
+    assert ecs_site.messages(handed.cancelled_later, "stdout") == ["waiting"]
+    assert "Ended by its Forebay worker" in handed.told
+    ends = [task.description["lastStatus"] for task in ecs_site.aws.tasks.values()]
+    assert ends == ["STOPPED"] * 3
