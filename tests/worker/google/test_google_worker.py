@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -333,4 +334,29 @@ async def test_execution_is_adopted_under_its_claim_by_its_worker_only(
     assert (another_run, gone, foreign) == (None, None, None)
     await successor.kill(started, 1)
     assert (await successor.wait(started)).reason.endswith("was cancelled")
+    await successor.close()
+
+
+@on_each
+async def test_execution_that_is_let_go_is_reported_by_its_holder_only(
+    worker_type: GoogleWorker[Any], tmp_path: Path
+) -> None:
+    holder, other = Collector(), Collector()
+    seen, gate = holder.seen("waiting"), tmp_path / "gate"
+    assignment = claimed(holder)
+    configuration = a_configuration(worker_type, waiting(gate, "echo more"))
+    started = await worker_type.start(configuration, assignment)
+    successor = type(worker_type)()
+    await seen.wait()
+    await successor.adopt(started, configuration, replace(assignment, reporter=other))
+    letting_go = asyncio.create_task(successor.wait(started))
+    await asyncio.sleep(0)
+    letting_go.cancel()
+
+    gate.touch()
+    outcome = await worker_type.wait(started)
+
+    assert outcome.exit_code == 0
+    assert holder.messages("stdout") == ["waiting", "more"]
+    assert "more" not in other.messages("stdout")
     await successor.close()
