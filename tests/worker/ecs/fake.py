@@ -175,7 +175,7 @@ class FakeAws:
 
     async def stop_task(self, body: Json) -> Json:
         task = self.tasks.get(body["task"])
-        if task is None:
+        if task is None or self.unknown_for:
             raise Refused("InvalidParameterException", "The referenced task was not found.")
         task.stop(body["reason"])
         return {"task": task.description}

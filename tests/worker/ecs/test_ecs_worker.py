@@ -261,6 +261,18 @@ async def test_task_that_ecs_does_not_know_yet_is_looked_for_again(
     assert outcome.exit_code == 4
 
 
+async def test_task_that_ecs_does_not_know_yet_is_stopped_as_soon_as_it_does(
+    worker_type: EcsWorker, aws: FakeAws
+) -> None:
+    aws.unknown_for = 3
+    started = await worker_type.start(a_configuration("sleep 60"), an_assignment(Collector()))
+
+    await worker_type.kill(started, 1)
+
+    assert "Ended by its Forebay worker" in (await worker_type.wait(started)).reason
+    assert [task.description["lastStatus"] for task in aws.tasks.values()] == ["STOPPED"]
+
+
 async def test_task_lives_on_while_ecs_throttles_looks_at_it(
     worker_type: EcsWorker, aws: FakeAws, tmp_path: Path
 ) -> None:

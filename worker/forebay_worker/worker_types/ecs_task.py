@@ -52,7 +52,8 @@ class WatchedTask:
         age = _age_seconds(task) if is_adopted else 0.0
         self._began = time.monotonic() - age
         self._is_late = False
-        self._is_stopping = False
+        self._is_seen = is_adopted  # whether ECS has known the task
+        self._stopped_for = ""  # why it is to end, when it is
         self._alarm = Alarm()
         self._ended = asyncio.create_task(self._until_ended())
 
@@ -76,12 +77,12 @@ class WatchedTask:
 
     async def stop(self, reason: str) -> None:
         """Have the task stopped; returns when it has ended. AWS is asked as long as it takes."""
-        self._is_stopping = True
+        self._stopped_for = reason
         for pause in backoff():
             if self._ended.done():
                 return
             try:
-                await self._ask_to_stop(reason)
+                await self._ask_to_stop()
             except CloudError as error:
                 logger.warning("task %s cannot be stopped: %s", self.id, error)
                 await asyncio.sleep(pause)
@@ -94,12 +95,12 @@ class WatchedTask:
         """Watch no longer."""
         self._ended.cancel()
 
-    async def _ask_to_stop(self, reason: str) -> None:
+    async def _ask_to_stop(self) -> None:
         where = {"cluster": self._task["clusterArn"], "task": self._task["taskArn"]}
         try:
-            await self._aws.ask("ecs", "stop_task", **where, reason=reason)
+            await self._aws.ask("ecs", "stop_task", **where, reason=self._stopped_for)
         except CloudError as error:
-            # A task that is gone, or its whole cluster, is what was wanted.
+            # Gone is what was wanted; one that is not known yet is stopped when it is.
             if error.code not in ("InvalidParameterException", "ClusterNotFoundException"):
                 raise
 
@@ -110,22 +111,24 @@ class WatchedTask:
             try:
                 is_known = await self._look()
                 await self._read_log()
+                if is_known and not status.has_ended(self._task):
+                    await self._see_to_the_stop()
             except CloudError as error:
                 logger.info("task %s is looked at again: %s", self.id, error)
                 await self._alarm.pause(next(pauses))
                 continue
             pauses = backoff()
             if is_known:
-                missing_since = None
+                self._is_seen, missing_since = True, None
                 if status.has_ended(self._task):
                     return await self._concluded()
-                await self._end_if_overdue()
             else:
                 missing_since = missing_since or time.monotonic()
-                if time.monotonic() - missing_since >= MISSING_SECONDS or self._is_stopping:
+                is_gone = self._stopped_for and self._is_seen
+                if is_gone or time.monotonic() - missing_since >= MISSING_SECONDS:
                     return Outcome(None, "ECS does not know the task any more")
             interval = self._configuration.task_watch_poll_interval
-            if self._is_stopping:
+            if self._stopped_for:
                 interval = min(interval, STOPPING_INTERVAL)
             await self._alarm.pause(interval)
 
@@ -141,16 +144,15 @@ class WatchedTask:
             self._task = task
         return bool(answer["tasks"])
 
-    async def _end_if_overdue(self) -> None:
+    async def _see_to_the_stop(self) -> None:
+        """Have the task stopped if it is to end and is not about to."""
         limit = self._configuration.task_start_timeout_seconds
-        if (
-            self._is_late
-            or status.has_started(self._task)
-            or time.monotonic() - self._began < limit
-        ):
-            return
-        await self._ask_to_stop(f"not started within {limit} seconds")
-        self._is_late = self._is_stopping = True
+        is_overdue = time.monotonic() - self._began >= limit
+        if is_overdue and not self._stopped_for and not status.has_started(self._task):
+            self._stopped_for = f"Not started within {limit} seconds"
+            self._is_late = True
+        if self._stopped_for and self._task.get("desiredStatus") != "STOPPED":
+            await self._ask_to_stop()
 
     async def _concluded(self) -> Outcome:
         outcome = status.outcome(self._task, self._container_name)

@@ -11,14 +11,16 @@ from forebay_worker.infrastructure import (
     EXECUTE,
     POOL_MARK,
     RUN_MARK,
+    SECRET_VARIABLES,
     arguments,
+    claim_name,
     dns_label,
     marks,
 )
+from forebay_worker.nested import at
 
 Manifest = dict[str, Any]
 
-SECRET_VARIABLES = ("FOREBAY_API_KEY", "FOREBAY_API_AUTH_STRING")
 LABEL_MARKS = (RUN_MARK, POOL_MARK)  # the others are free text, and annotations
 # The template of the original has them where a pod is described, and clusters ignore them there.
 MISPLACED = ("parallelism", "completions")
@@ -67,8 +69,8 @@ class KubernetesConfiguration(JobConfiguration):
         if manifest.get("kind", "Job") != "Job":
             raise ValueError(f"kind is {manifest['kind']!r}; it must be 'Job'")
         for described in (("metadata",), ("spec", "template", "metadata")):
-            _at(manifest, *described)
-        containers = _at(manifest, "spec", "template", "spec").get("containers")
+            at(manifest, *described)
+        containers = at(manifest, "spec", "template", "spec").get("containers")
         if not isinstance(containers, list) or not containers:
             raise ValueError("spec.template.spec.containers must have a container")
         if not all(isinstance(container, Mapping) for container in containers):
@@ -85,16 +87,16 @@ def job(configuration: KubernetesConfiguration, assignment: Assignment) -> Manif
     """
     manifest = copy.deepcopy(configuration.job_manifest)
     manifest |= {"apiVersion": manifest.get("apiVersion", "batch/v1"), "kind": "Job"}
-    metadata = _at(manifest, "metadata")
+    metadata = at(manifest, "metadata")
     name = job_name(configuration, assignment)
     metadata.pop("generateName", None)
     metadata |= {"name": name, "namespace": configuration.namespace}
-    spec = _at(manifest, "spec")
+    spec = at(manifest, "spec")
     spec.setdefault("backoffLimit", 0)
-    template = _at(spec, "template")
-    for described in (metadata, _at(template, "metadata")):
+    template = at(spec, "template")
+    for described in (metadata, at(template, "metadata")):
         _mark(described, configuration, assignment)
-    pod = _at(template, "spec")
+    pod = at(template, "spec")
     for field in MISPLACED:
         if field in pod:
             spec.setdefault(field, pod.pop(field))
@@ -148,25 +150,11 @@ def owned_by(manifest: Manifest, owner: Manifest) -> Manifest:
 def job_name(configuration: KubernetesConfiguration, assignment: Assignment) -> str:
     """What the template or the run is called, then what tells run and claim from others."""
     metadata = configuration.job_manifest.get("metadata") or {}
-    run = assignment.run
     given = (
         configuration.name or metadata.get("name") or metadata.get("generateName", "").strip("-")
     )
-    base = dns_label(given or run.name, LONGEST_BASE) or "run"
-    epoch = marks(assignment)["forebay.io/claim"].rpartition(":")[2]
-    return f"{base}-{run.id.hex[-8:]}" + (f"-{epoch}" if epoch else "")
-
-
-def _at(manifest: Manifest, *path: str) -> Manifest:
-    """The object at a path, made where it is missing. Raises `ValueError` for anything else."""
-    found = manifest
-    for number, key in enumerate(path):
-        match found.setdefault(key, {}):
-            case dict() as nested:
-                found = nested
-            case _:
-                raise ValueError(f"{'.'.join(path[: number + 1])} must be an object")
-    return found
+    base = dns_label(given or assignment.run.name, LONGEST_BASE) or "run"
+    return claim_name(base, assignment)
 
 
 def _mark(
