@@ -31,7 +31,7 @@ COMMANDS = {
     "forebay work-pool ls": [FOREBAY, "work-pool", "ls"],
     "forebay work-pool ls -o json": [FOREBAY, "work-pool", "ls", "-o", "json"],
 }
-TARGETS_MS = {"forebay --help": 300, "forebay work-pool ls": 450}
+TARGETS_MS = {"forebay --help": 300, "forebay work-pool ls": 300}
 HELP_TARGET_MS = 300
 SHOWN = 10
 
