@@ -123,9 +123,9 @@ def test_values_of_every_kind_reach_the_container(together: Together) -> None:
 
     assert together.site.read(run_id).state_type is StateType.COMPLETED
     assert VALUES <= set(together.site.messages(run_id, "stdout"))
-    [request] = [
+    *_, request = (  # the first may have been throttled
         body for body in together.site.aws.sent("RunTask") if "capacityProviderStrategy" in body
-    ]
+    )
     assert {"key": "team", "value": "a"} in request["tags"]
     assert request["overrides"]["cpu"] == "512"
 

@@ -320,6 +320,17 @@ async def test_credentials_of_the_pool_are_used_with_their_address(
     assert outcome.exit_code == 0
 
 
+@pytest.mark.scenario("ecs", "bad-credentials")
+async def test_missing_credentials_are_told(
+    worker_type: EcsWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+
+    with pytest.raises(StartFailed, match="no credentials were found; set aws_credentials"):
+        await worker_type.start(a_configuration("true"), an_assignment(Collector()))
+
+
 async def test_missing_region_is_told(
     worker_type: EcsWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
