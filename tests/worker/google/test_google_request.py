@@ -159,10 +159,9 @@ EFFECTS: dict[str, dict[str, tuple[Any, str, Any]]] = {
         "enable_dashboard_access": (True, "jobSpec.enableDashboardAccess", True),
     },
 }
-# These have an effect of more than one place, which tests below show, or beside the body: region
-# and credentials decide where and as whom is asked (`test_google_runs`), `keep_job` what is done
-# in the end (`test_google_worker`), the name of version 2 goes into the address (`test_google_
-# session`), and the interval into the watch.
+# These have an effect in more than one place, which tests below show, or none on the body: region,
+# name and credentials decide where and as whom is asked, the interval how often
+# (`test_google_session`), and `keep_job` what is done in the end (`test_google_worker`).
 ELSEWHERE = {
     "cloud-run": {
         "env",
