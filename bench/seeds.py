@@ -148,7 +148,9 @@ async def _multiply(
 ) -> None:
     """Insert `number` copies of one row, with some columns given anew."""
     columns = [values.get(column.name, column) for column in table.columns]
-    rows = select(*columns).select_from(table).join(_numbers(database.dialect, number), text("1=1"))
+    rows = (
+        select(*columns).select_from(table).join(_numbers(database.dialect, number), text("1=1"))
+    )
     async with database.write() as db:
         names = [column.name for column in table.columns]
         await db.execute(insert(table).from_select(names, rows.where(which)))

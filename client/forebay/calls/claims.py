@@ -1,8 +1,15 @@
 """Claims of many runs at once. A Forebay extension: other servers answer 404 or 405."""
 
 from forebay.calls import Call, call, segment
-from forebay.wire.claims import AdoptableQuery, Adopted, Adoption, ClaimRequest, Claims
-from forebay.wire.flow_runs import FlowRun
+from forebay.wire.claims import (
+    AdoptableQuery,
+    Adopted,
+    Adoption,
+    ClaimRequest,
+    Claims,
+    RunReports,
+)
+from forebay.wire.flow_runs import FlowRun, FlowRunVerdicts
 
 
 def take(pool_name: str, request: ClaimRequest) -> Call[Claims]:
@@ -28,3 +35,13 @@ def adopt(pool_name: str, adoption: Adoption) -> Call[Adopted]:
     """
     path = f"/work_pools/{segment(pool_name)}/adopt"
     return call("POST", path, Adopted, adoption, is_repeatable=True)
+
+
+def report(pool_name: str, reports: RunReports) -> Call[FlowRunVerdicts]:
+    """Tell to which states claimed runs have come; every run has a verdict of its own.
+
+    States with a transition id may be sent again: the verdicts stay the same.
+    """
+    path = f"/work_pools/{segment(pool_name)}/report"
+    is_named = all(told.state.state_details.transition_id for told in reports.reports)
+    return call("POST", path, FlowRunVerdicts, reports, is_repeatable=is_named)

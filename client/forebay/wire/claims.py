@@ -1,12 +1,13 @@
 """Claiming runs in advance of any poll, on the wire. Forebay's own; the original has nothing like it."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from forebay.wire.base import Action, Name, Text, Timestamp, Wire
 from forebay.wire.flow_runs import FlowRun
+from forebay.wire.states import StateCreate
 from forebay.wire.work_pools import OnLost
 
 MAX_CLAIMED = 100  # runs of one request
@@ -111,3 +112,27 @@ class Claims(Wire):
         default=None, description="Null without runs, and when the caller knows it already."
     )
     runs: list[ClaimedRun] = Field(default_factory=list)
+
+
+class RunReport(Action):
+    """A state that a claimed run has come to."""
+
+    claim: str = Field(
+        pattern=r"^[0-9a-fA-F-]{32,36}:[0-9]{1,9}$",
+        description="The run and its claim: what the claim's answer gave.",
+    )
+    state: StateCreate
+
+
+class RunReports(Action):
+    """What a worker reports of its runs; each run at most once."""
+
+    worker_name: Name = Field(description="Worker that holds the claims.")
+    reports: Annotated[list[RunReport], Field(min_length=1, max_length=MAX_CLAIMED)]
+
+    @model_validator(mode="after")
+    def _each_run_once(self) -> Self:
+        runs = [report.claim.partition(":")[0].lower() for report in self.reports]
+        if len(set(runs)) != len(runs):
+            raise ValueError("a run is reported twice; send the later state alone")
+        return self

@@ -71,6 +71,7 @@ _GROUPS: tuple[tuple[Grant, tuple[str, ...]], ...] = (
         (
             "POST /work_pools/{name}/get_scheduled_flow_runs",
             "POST /work_pools/{name}/claim",
+            "POST /work_pools/{name}/report",
             "POST /work_pools/{name}/adopt",
             "POST /work_pools/{name}/adoptable_runs",
             "POST /work_pools/{pool}/workers/heartbeat",

@@ -8,19 +8,29 @@ from uuid import uuid4
 
 from fastapi import APIRouter, BackgroundTasks, Request
 
-from forebay.wire.claims import AdoptableQuery, Adopted, Adoption, ClaimRequest, Claims
-from forebay.wire.flow_runs import FlowRun
+from forebay.wire.claims import (
+    AdoptableQuery,
+    Adopted,
+    Adoption,
+    ClaimRequest,
+    Claims,
+    RunReports,
+)
+from forebay.wire.flow_runs import FlowRun, FlowRunVerdict, FlowRunVerdicts
+from forebay.wire.states import Verdict
 from forebay_server.access.roles import Principal
 from forebay_server.db import retries
 from forebay_server.db.engine import Database, Transaction
-from forebay_server.dispatch import adoption, claiming
+from forebay_server.dispatch import adoption, claiming, reporting
 from forebay_server.dispatch.adoption import Adopter
 from forebay_server.dispatch.claiming import Holder, Outcome
 from forebay_server.dispatch.queries import Asked
+from forebay_server.dispatch.reporting import Report, Taken
 from forebay_server.dispatch.waiting import Patience, WaitingRoom
-from forebay_server.flow_runs import polling
-from forebay_server.flow_runs.callers import claim_value
-from forebay_server.flow_runs.facts import Proposer
+from forebay_server.errors import NotFound
+from forebay_server.flow_runs import polling, transitions
+from forebay_server.flow_runs.callers import claim_value, parsed_claim
+from forebay_server.flow_runs.facts import Abort, Proposer
 from forebay_server.flow_runs.queries import placed_to_wire
 from forebay_server.protocol import PathName, Read, Route, Write
 
@@ -99,6 +109,47 @@ async def adopt_run(name: PathName, body: Adoption, request: Request, db: Write)
     adopter = Adopter(f"{principal.name}/{body.worker_name}", body.worker_name)
     epoch = await adoption.adopt(db, name, body, adopter)
     return Adopted(claim=claim_value(body.flow_run_id, epoch))
+
+
+@router.post("/work_pools/{name}/report")
+async def report_runs(name: PathName, body: RunReports, request: Request) -> FlowRunVerdicts:
+    """Tell to which states claimed runs have come; every run has a verdict of its own.
+
+    Each is decided as a proposal of its own under its claim would be. A Forebay extension.
+    """
+    principal: Principal = request.state.principal
+    database: Database = request.app.state.database
+    reports = []
+    for told in body.reports:
+        run_id, epoch = parsed_claim(told.claim)
+        proposer = Proposer(f"{principal.name}/{body.worker_name}", epoch, is_worker=True)
+        reports.append(Report(run_id, told.state, proposer))
+
+    async def take(db: Transaction) -> Taken:
+        return await reporting.take(db, name, body.worker_name, reports)
+
+    taken = await retries.write(database, take)
+    verdicts = dict(taken.verdicts)
+    for report in taken.rest:
+        verdicts[report.run_id] = await _propose(database, report, body.worker_name)
+    for run_id in taken.strangers:
+        verdicts[run_id] = transitions.verdict(Abort("This pool has no such run."), None)
+    results = [FlowRunVerdict(flow_run_id=r.run_id, **dict(verdicts[r.run_id])) for r in reports]
+    return FlowRunVerdicts(results=results)
+
+
+async def _propose(database: Database, report: Report, worker_name: str) -> Verdict:
+    """What is decided about one report in a transaction of its own."""
+
+    async def propose(db: Transaction) -> transitions.Outcome:
+        return await transitions.propose(
+            db, report.run_id, report.state, report.proposer, worker_name=worker_name
+        )
+
+    try:
+        return (await retries.write(database, propose)).verdict
+    except NotFound:  # it was deleted in between
+        return transitions.verdict(Abort("The run does not exist."), None)
 
 
 @asynccontextmanager

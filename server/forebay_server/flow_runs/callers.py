@@ -76,14 +76,19 @@ def _epoch(header: str | None, run_id: UUID) -> int | None:
     """The epoch that is claimed of this run; a claim of another run says nothing about it."""
     if header is None:
         return None
-    match = re.fullmatch(r"([0-9a-fA-F-]{32,36}):([0-9]{1,9})", header)
+    claimed, epoch = parsed_claim(header)
+    return epoch if claimed == run_id else None
+
+
+def parsed_claim(value: str) -> tuple[UUID, int]:
+    """The run and the epoch that a claim names. Raises `Invalid`."""
+    match = re.fullmatch(r"([0-9a-fA-F-]{32,36}):([0-9]{1,9})", value)
     if match is None:
         raise Invalid(f"{CLAIM_HEADER} must be <run id>:<epoch>.")
     try:
-        claimed = UUID(match[1])
+        return UUID(match[1]), int(match[2])
     except ValueError:
         raise Invalid(f"{CLAIM_HEADER} must begin with the id of a run.") from None
-    return int(match[2]) if claimed == run_id else None
 
 
 def claim_value(run_id: UUID, epoch: int) -> str:

@@ -112,14 +112,14 @@ async def propose(
     """
     await _lock(db, run_id, proposed)
     found = await db.execute(
-        _facts_statement(db.dialect), {"run_id": run_id, "worker_name": worker_name}
+        facts_statement(db.dialect), {"run_id": run_id, "worker_name": worker_name}
     )
     row = found.first()
     if row is None:
         raise NotFound("Flow run not found")
     at = row.now or await db.now()
     deployment, limit = await deployment_slots.read(db, row, proposed, at)
-    facts = _facts(row, at, proposer, deployment, is_forced=is_forced)
+    facts = facts_of(row, at, proposer, deployment, is_forced=is_forced)
     decision = rules.decide(facts, proposed)
     epoch = facts.claim.epoch if facts.claim else None
     state = facts.run.state
@@ -135,8 +135,8 @@ async def propose(
     return Outcome(verdict(decision, state), is_written, epoch if is_accepted else None)
 
 
-def verdict(decision: Decision, state: State) -> Verdict:
-    """`decision` as the API answers it; `state` is the run's, now."""
+def verdict(decision: Decision, state: State | None) -> Verdict:
+    """`decision` as the API answers it; `state` is the run's, now, if there is a run."""
     match decision:
         case Accept():
             return Verdict(state=state, status=VerdictStatus.ACCEPT, details=AcceptDetails())
@@ -211,8 +211,14 @@ def _lock_placed() -> Select[Any]:
 
 
 @cache
-def _facts_statement(dialect: str) -> Select[Any]:
-    """The run with its claim, its pool and queue, their free slots, and the time."""
+def facts_statement(dialect: str, *, is_many: bool = False) -> Select[Any]:
+    """The run with its claim, its pool and queue, their free slots, and the time.
+
+    It takes `run_id`, with `is_many` the list `run_ids`, and `worker_name`.
+    """
+    is_asked = flow_runs.c.id == bindparam("run_id")
+    if is_many:
+        is_asked = flow_runs.c.id.in_(bindparam("run_ids", expanding=True))
     is_unclaimed = claims.c.id.is_(None)
     pool_limit, queue_limit = work_pools.c.concurrency_limit, work_queues.c.concurrency_limit
     pool_free = pool_limit - claim_queries.held_in_pool(work_pools.c.id)
@@ -246,18 +252,19 @@ def _facts_statement(dialect: str) -> Select[Any]:
                 workers.c.name == bindparam("worker_name"),
             ),
         )
-        .where(flow_runs.c.id == bindparam("run_id"))
+        .where(is_asked)
     )
 
 
-def _facts(
+def facts_of(
     row: Row[Any],
     at: datetime,
     proposer: Proposer,
-    deployment: DeploymentSlots | None,
+    deployment: DeploymentSlots | None = None,
     *,
-    is_forced: bool,
+    is_forced: bool = False,
 ) -> Facts:
+    """A row of `facts_statement` as the rules see it."""
     intake = None
     if row.pool_id is not None:
         intake = Intake(row.is_paused, row.pool_free, row.queue_free)
