@@ -96,6 +96,7 @@ bench: setup ## start-up costs against their floors
 
 reliability: setup ## race, starve, cut off and kill on purpose; one line of figures for each
 	@set -e; run="$(BIN)/python -m tests.reliability"; \
+	$$run.model; \
 	$$run.limits_race --db postgres --servers 2; \
 	$$run.limits_race --db sqlite --servers 1; \
 	$$run.sqlite_contention; \

@@ -14,6 +14,7 @@ from tests.reliability import (
     kill_worker,
     limits_race,
     lost_answers,
+    model,
     sqlite_contention,
     zombie,
 )
@@ -54,6 +55,11 @@ def test_a_worker_that_stood_still_changes_nothing() -> None:
 
 def test_what_a_killed_server_has_acknowledged_is_there() -> None:
     holds("kill_api", kill_api.play, Options(seconds=3))
+
+
+@pytest.mark.postgres
+def test_both_databases_answer_as_the_model_says() -> None:
+    holds("model", partial(model.play, steps=250), Options("postgres", seed=5))
 
 
 @pytest.mark.postgres
