@@ -22,6 +22,7 @@ from forebay_server.events.streaming import Stream
 from forebay_server.flow_run_events.queries import STATES
 from forebay_server.flow_runs.offers import RecentOffers
 from forebay_server.gate import Gate
+from forebay_server.health.readiness import Readiness
 from forebay_server.logs.queries import LINES, Lines
 from forebay_server.openapi import describe
 from forebay_server.protocol import install_error_handlers
@@ -60,6 +61,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await app.state.readiness.close()
         await app.state.authenticator.close()
         await database.close()
 
@@ -74,6 +76,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     app.state.settings = settings
     app.state.database = database
     given_key = settings.secret_key.get_secret_value() if settings.secret_key else None
+    app.state.readiness = Readiness(database)
     app.state.vault = Vault(settings.home, given_key, table="block_document")
     app.state.recorder = recorder
     app.state.recent_offers = RecentOffers()

@@ -12,14 +12,15 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from pydantic import AfterValidator
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 from forebay.wire.base import Page
 from forebay_server.access.roles import Principal
 from forebay_server.db.engine import Transaction
-from forebay_server.db.retries import MAX_TRIES, RETRIED_SQLSTATES, pause_seconds, sqlstate
+from forebay_server.db.failures import is_lost_race, is_passing, is_unwritable, sqlstate, words
+from forebay_server.db.retries import MAX_TRIES, pause_seconds
 from forebay_server.errors import Invalid, ServerError, StorageFull
 from forebay_server.idempotency.keys import Handler, answer_once, idempotency_key
 from forebay_server.json_body import decode
@@ -104,7 +105,7 @@ class Route(APIRoute):
                         return await answer_once(request, value, handle)
                     return await handle(request)
                 except DBAPIError as error:
-                    if attempt == MAX_TRIES or sqlstate(error) not in RETRIED_SQLSTATES:
+                    if attempt == MAX_TRIES or not is_lost_race(error):
                         raise
                 await asyncio.sleep(pause_seconds(attempt))
             raise AssertionError("the last try returns or raises")
@@ -206,41 +207,27 @@ async def _integrity_error(request: Request, error: Exception) -> Response:
     return _answer(request, 409, body)
 
 
-DISK_FULL = "53100"  # PostgreSQL's codes; those of a class begin alike
-TOO_COMPLEX = "54"
+TOO_COMPLEX = "54"  # a class of PostgreSQL's codes
 TOO_COMPLEX_WORDS = (  # of SQLite twice, and of asyncpg
     "expression tree is too large",
     "too many sql variables",
     "number of query arguments cannot exceed",
 )
-PASSING_CLASSES = frozenset({"08", "53", "57"})  # connection, resources, shutdown
 
 
 async def _database_error(request: Request, error: Exception) -> Response:
-    # The driver's words alone: those of SQLAlchemy repeat the statement and what it was given.
-    text = str(error.orig if isinstance(error, DBAPIError) else error).lower()
-    code = (sqlstate(error) or "") if isinstance(error, DBAPIError) else ""
-    is_full = isinstance(error, OperationalError) and ("full" in text or "readonly" in text)
-    if is_full or code == DISK_FULL:
+    code, said = sqlstate(error), words(error)
+    if is_unwritable(error):
         full = StorageFull("The database cannot be written: its disk is full or read-only.")
         return await _server_error(request, full)
     if code[:2] == "22":
         body = {"detail": "A value cannot be stored: it is out of range.", "code": "invalid"}
         return _answer(request, 422, body)
-    if code[:2] == TOO_COMPLEX or any(words in text for words in TOO_COMPLEX_WORDS):
+    if code[:2] == TOO_COMPLEX or any(part in said.lower() for part in TOO_COMPLEX_WORDS):
         body = {"detail": "The request has more criteria than can be searched.", "code": "invalid"}
         return _answer(request, 422, body)
-    is_passing = isinstance(error, PoolTimeout | OSError) or (
-        isinstance(error, DBAPIError)
-        and (
-            error.connection_invalidated
-            or code in RETRIED_SQLSTATES
-            or code[:2] in PASSING_CLASSES
-            or "locked" in text
-        )
-    )
-    if is_passing:
-        logger.warning("database unavailable: %s", error)
+    if is_passing(error):
+        logger.warning("database unavailable: %s", said or type(error).__name__)
         body = {"exception_message": "Service Unavailable", "code": "unavailable"}
         return _answer(request, 503, body, {"Retry-After": "1"})
     return await _unexpected(request, error)

@@ -170,6 +170,7 @@ def _json_engine(url: str, **options: Any) -> AsyncEngine:
         url,
         json_serializer=lambda value: orjson.dumps(value).decode(),
         json_deserializer=orjson.loads,
+        hide_parameters=True,  # what callers sent is not to be in an error's text, and so in logs
         **options,
     )
 
@@ -244,11 +245,12 @@ def _ping(connection: Any) -> bool:
 
 
 async def _is_alive(driver: Any) -> bool:
-    from asyncpg import InterfaceError, PostgresError  # which only this database needs
+    # Which only this database needs.
+    from asyncpg import InterfaceError, InternalClientError, PostgresError
 
     try:
         await driver.fetchrow(";", timeout=PING_SECONDS)
-    except (InterfaceError, PostgresError, OSError):
+    except (InterfaceError, InternalClientError, PostgresError, OSError):
         driver.terminate()
         return False
     return True

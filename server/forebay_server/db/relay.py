@@ -169,7 +169,10 @@ class Relay:
 
     async def _keep_connected(self) -> None:
         """Connect again whenever the connection is lost."""
-        from asyncpg import InterfaceError, PostgresError  # which only this database needs
+        # Which only this database needs.
+        from asyncpg import InterfaceError, InternalClientError, PostgresError
+
+        driver_errors = (InterfaceError, InternalClientError, PostgresError)
 
         engine = create_async_engine(
             self._database.url,
@@ -186,7 +189,7 @@ class Relay:
                 async with engine.connect() as connection:
                     raw = await connection.get_raw_connection()
                     await self._serve(raw.driver_connection)
-            except (SQLAlchemyError, PostgresError, InterfaceError, OSError) as error:
+            except (SQLAlchemyError, *driver_errors, OSError) as error:
                 logger.warning("notices of other processes are not received: %s", error)
             if self.connected.is_set():
                 self.connected.clear()

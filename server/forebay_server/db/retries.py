@@ -8,11 +8,11 @@ from typing import TypeVar
 from sqlalchemy.exc import DBAPIError
 
 from forebay_server.db.engine import Database, Transaction
+from forebay_server.db.failures import is_lost_race
 
 T = TypeVar("T")
 
 MAX_TRIES = 5
-RETRIED_SQLSTATES = frozenset({"40001", "40P01", "55P03"})  # serialisation, deadlock, lock timeout
 
 
 async def write(database: Database, work: Callable[[Transaction], Awaitable[T]]) -> T:
@@ -22,7 +22,7 @@ async def write(database: Database, work: Callable[[Transaction], Awaitable[T]])
             async with database.write() as db:
                 return await work(db)
         except DBAPIError as error:
-            if sqlstate(error) not in RETRIED_SQLSTATES:
+            if not is_lost_race(error):
                 raise
         await asyncio.sleep(pause_seconds(attempt))
     async with database.write() as db:
@@ -32,8 +32,3 @@ async def write(database: Database, work: Callable[[Transaction], Awaitable[T]])
 def pause_seconds(attempt: int) -> float:
     """How long to wait before the next try."""
     return random.uniform(0, 0.02 * 2**attempt)
-
-
-def sqlstate(error: DBAPIError) -> str | None:
-    """PostgreSQL's five-character code, where the driver tells it."""
-    return getattr(error.orig, "sqlstate", None)

@@ -2,8 +2,6 @@
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
-from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
 
 from forebay_server.protocol import Route
 
@@ -26,10 +24,7 @@ async def read_ready(request: Request) -> JSONResponse:
     """200 when the database answers; 503 when it does not, or when the server is ending."""
     if request.app.state.stopping.is_set():
         return JSONResponse({"message": "The server is ending"}, 503)
-    try:
-        async with request.app.state.database.read() as db:
-            await db.scalar(select(1))
-    except (SQLAlchemyError, OSError):
+    if not await request.app.state.readiness.check():
         return JSONResponse({"message": "Database is not available"}, 503)
     return JSONResponse({"message": "OK"})
 

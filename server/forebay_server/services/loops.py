@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from forebay_server.db.engine import Database
+from forebay_server.db.failures import is_passing, is_unwritable, words
 
 logger = logging.getLogger(__name__)
 
@@ -33,8 +34,11 @@ async def run_forever(service: Service, database: Database) -> None:
             failures = 0
         except Exception as error:
             failures += 1
-            if time.monotonic() - logged_at >= LOG_FAILURES_EVERY_SECONDS:
-                logged_at = time.monotonic()
-                logger.exception(
-                    "service %s failed", service.name, extra={"failures": failures}, exc_info=error
-                )
+            if time.monotonic() - logged_at < LOG_FAILURES_EVERY_SECONDS:
+                continue
+            logged_at = time.monotonic()
+            about = {"failures": failures}
+            if is_passing(error) or is_unwritable(error):
+                logger.warning("service %s waits: %s", service.name, words(error), extra=about)
+            else:
+                logger.exception("service %s failed", service.name, extra=about)
