@@ -109,7 +109,10 @@ reliability: setup ## race, starve, cut off and kill on purpose; one line of fig
 	$$run.drain; \
 	$$run.broken_applies; \
 	$$run.zombie; \
-	$$run.zombie --db postgres
+	$$run.zombie --db postgres; \
+	$$run.postgres_restart; \
+	$$run.slow_database; \
+	$$run.slow_database --db postgres
 
 # --- what is generated ---------------------------------------------------------------------------
 migration: setup ## write the next migration: make migration m="what changes"

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from urllib.parse import parse_qs, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit, urlunsplit
 
 PORT = 5432
 CHUNK_BYTES = 65_536
@@ -49,7 +49,7 @@ class Silence:
         self._unheard.add(task)
         if self._is_silent:
             await asyncio.Event().wait()
-        far_reader, far_writer = await self._connect()
+        far_reader, far_writer = await connect(self._upstream)
         ways = [
             asyncio.create_task(self._carry(reader, far_writer)),
             asyncio.create_task(self._carry(far_reader, writer)),
@@ -62,13 +62,6 @@ class Silence:
             far_writer.close()
             writer.close()
 
-    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        folder = parse_qs(self._upstream.query).get("host", [""])[0]
-        if folder.startswith("/"):
-            return await asyncio.open_unix_connection(f"{folder}/.s.PGSQL.{PORT}")
-        host = self._upstream.hostname or "127.0.0.1"
-        return await asyncio.open_connection(host, self._upstream.port or PORT)
-
     async def _carry(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError):
             while data := await source.read(CHUNK_BYTES):
@@ -76,3 +69,11 @@ class Silence:
                     await asyncio.Event().wait()  # for ever: what is lost is not sent later
                 target.write(data)
                 await target.drain()
+
+
+async def connect(url: SplitResult) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection to what `url` names: a host and port, or the folder of a database's socket."""
+    folder = parse_qs(url.query).get("host", [""])[0]
+    if folder.startswith("/"):
+        return await asyncio.open_unix_connection(f"{folder}/.s.PGSQL.{PORT}")
+    return await asyncio.open_connection(url.hostname or "127.0.0.1", url.port or PORT)

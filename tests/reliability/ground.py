@@ -16,7 +16,7 @@ from typing import IO, Any
 
 import httpx2 as httpx
 
-from tests.postgres import cluster
+from tests.postgres import Cluster, cluster
 
 BIN = Path(sys.executable).parent
 START_SECONDS = 60
@@ -85,15 +85,21 @@ class Ground:
     options: Options
     folder: Path
     database_url: str
+    cluster: Cluster | None = None  # that the database is in, where it is PostgreSQL's
     processes: list[Process] = field(default_factory=list)
     _files: list[IO[bytes]] = field(default_factory=list)
 
-    def server(self, *options: str, log_level: str = "warning") -> Server:
-        """Start a server without authentication; returns once it is ready."""
+    def server(
+        self, *options: str, log_level: str = "warning", database_url: str | None = None
+    ) -> Server:
+        """Start a server without authentication; returns once it is ready.
+
+        `database_url` is another way to the same database.
+        """
         command = [BIN / "forebay", "server", "start", "--port", "0", "--no-auth"]
         # The same home as other servers of this database, as they share the key of its secrets.
         popen, log = self._spawn(
-            [*command, "--database-url", self.database_url, *options],
+            [*command, "--database-url", database_url or self.database_url, *options],
             {"FOREBAY_HOME": str(self.folder / "home"), "FOREBAY_LOG_LEVEL": log_level},
             subprocess.PIPE,
         )
@@ -156,11 +162,13 @@ def ground(options: Options) -> Iterator[Ground]:
     """A database of one's own; at the end of the block everything is gone again."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="forebay-rel-")))
+        running = None
         if options.db == "postgres":
-            url = stack.enter_context(cluster(is_durable=options.is_durable)).new_database()
+            running = stack.enter_context(cluster(is_durable=options.is_durable))
+            url = running.new_database()
         else:
             url = f"sqlite+aiosqlite:///{folder / 'forebay.db'}"
-        made = Ground(options, folder, url)
+        made = Ground(options, folder, url, running)
         stack.callback(made.end)
         yield made
 

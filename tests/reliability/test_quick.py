@@ -15,6 +15,8 @@ from tests.reliability import (
     limits_race,
     lost_answers,
     model,
+    postgres_restart,
+    slow_database,
     sqlite_contention,
     zombie,
 )
@@ -72,3 +74,12 @@ def test_broken_applies_leave_no_orphan_and_nothing_twice() -> None:
     require_tool("terraform")
 
     holds("broken_applies", partial(broken_applies.play, rounds=2), Options(seed=3))
+
+
+@pytest.mark.postgres
+def test_a_restarted_database_loses_nothing_and_is_soon_used_again() -> None:
+    holds("postgres_restart", postgres_restart.play, Options("postgres", seconds=1))
+
+
+def test_health_does_not_wait_for_a_locked_database() -> None:
+    holds("slow_database", slow_database.play, Options())
