@@ -18,8 +18,9 @@ from forebay_server.db.columns import new_id
 
 MIN_API_VERSION = (0, 8, 0)
 MAX_BODY_BYTES = 1 << 20
-# Stock clients send lines in batches of up to 4 MB, and lose one that is refused.
-LARGER_BODIES = {"/api/logs/": 5 << 20}
+# Stock clients send lines in batches of up to 4 MB, and lose one that is refused; flows fail when
+# a table that they leave is.
+LARGER_BODIES = {"/api/logs/": 5 << 20, "/api/artifacts/": 5 << 20}
 MAX_HEADER_BYTES = 16 << 10
 BODY_SECONDS = 30.0  # within which a body must be there
 ANY_HOST = "*"

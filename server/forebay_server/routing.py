@@ -12,6 +12,7 @@ from forebay_server.access import routes as tokens
 from forebay_server.access.authentication import authenticated
 from forebay_server.access.grants import GRANTS
 from forebay_server.access.roles import Grant
+from forebay_server.artifacts import routes as artifacts
 from forebay_server.blocks import document_routes as block_documents
 from forebay_server.blocks import routes as blocks
 from forebay_server.collections import routes as collections
@@ -59,6 +60,7 @@ GUARDED = (
     concurrency_limits.router,
     tag_limits.router,
     variables.router,
+    artifacts.router,
     blocks.router,
     block_documents.router,
     statistics.router,

@@ -1,6 +1,7 @@
 """Every table of the server, so that migrations and tests see them all."""
 
 from forebay_server.access.tables import TokenRow
+from forebay_server.artifacts.tables import ArtifactKeyRow, ArtifactRow
 from forebay_server.blocks.tables import BlockDocumentRow, BlockSchemaRow, BlockTypeRow
 from forebay_server.claims.tables import ClaimRow, SweepRow
 from forebay_server.concurrency_limits.tables import (
@@ -23,6 +24,8 @@ from forebay_server.work_queues.tables import WorkQueueRow
 from forebay_server.workers.tables import WorkerRow
 
 __all__ = [
+    "ArtifactKeyRow",
+    "ArtifactRow",
     "BlockDocumentRow",
     "BlockSchemaRow",
     "BlockTypeRow",

@@ -129,6 +129,7 @@ def make_objects(server: RunningServer, end: str) -> dict[str, dict[str, str]]:
         schedules = [{"schedule": {"interval": 3600}}]
         schedule = api.post(f"/deployments/{deployment}/schedules", json=schedules).json()[0]
         variable = made("/variables/", name=name, value=1)
+        artifact = made("/artifacts/", key=name, data=[{"a": 1}], flow_run_id=run)
         made("/v2/concurrency_limits/", name=name, limit=5)
         tag_limit = made("/concurrency_limits/", tag=name, concurrency_limit=5)
         heartbeat = {"name": name, "heartbeat_interval_seconds": 30}
@@ -149,6 +150,7 @@ def make_objects(server: RunningServer, end: str) -> dict[str, dict[str, str]]:
         "/flow_runs/": {"path.id": run},
         "/flow_run_states/": {"query.flow_run_id": run},
         "/variables/": {"path.id": variable, "path.name": name},
+        "/artifacts/": {"path.id": artifact, "path.key": name},
         "/v2/concurrency_limits/{id_or_name}": {"path.id_or_name": name},
         "/api/concurrency_limits/": {"path.id": tag_limit, "path.tag": name},
         "/collections/": {"path.view": "aggregate-worker-metadata"},

@@ -187,6 +187,7 @@ _WORDS = {
     Kind.RUN: "Flow run",
     Kind.DEPLOYMENT: "Deployment",
     Kind.FLOW: "Flow",
+    Kind.ARTIFACT: "Artifact",
     Kind.BLOCK: "Block document",
     Kind.BLOCK_BY_NAME: "Block document",
 }

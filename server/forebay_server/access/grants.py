@@ -51,6 +51,11 @@ _GROUPS: tuple[tuple[Grant, tuple[str, ...]], ...] = (
             "POST /flow_runs/filter",
             "POST /flow_runs/count",
             "POST /flow_runs/paginate",
+            "POST /artifacts/filter",
+            "POST /artifacts/count",
+            "POST /artifacts/latest/filter",
+            "POST /artifacts/latest/count",
+            "GET /artifacts/{key}/latest",
             "WS /events/out",
         ),
     ),
@@ -108,6 +113,8 @@ _GROUPS: tuple[tuple[Grant, tuple[str, ...]], ...] = (
     ),
     (Grant(_WORKERS_TOO, Kind.DEPLOYMENT), ("GET /deployments/{id}",)),
     (Grant(_WORKERS_TOO, Kind.FLOW), ("GET /flows/{id}",)),
+    (Grant(_WORKERS_TOO, Kind.ARTIFACT), ("GET /artifacts/{id}",)),
+    (Grant(REPORTERS, Kind.ARTIFACT), ("PATCH /artifacts/{id}",)),
     (Grant(_WORKERS_TOO, Kind.BLOCK), ("GET /block_documents/{id}",)),
     (
         Grant(_WORKERS_TOO, Kind.BLOCK_BY_NAME),
@@ -118,6 +125,7 @@ _GROUPS: tuple[tuple[Grant, tuple[str, ...]], ...] = (
         Grant(REPORTERS),
         (
             "POST /logs/",
+            "POST /artifacts/",
             "POST /events",
             "WS /events/in",
             "POST /concurrency_limits/increment",
@@ -178,6 +186,7 @@ _GROUPS: tuple[tuple[Grant, tuple[str, ...]], ...] = (
     (
         Grant(OPERATORS),
         (
+            "DELETE /artifacts/{id}",
             "DELETE /automations/owned-by/{resource}",
             "POST /block_schemas/",
             "DELETE /block_schemas/{id}",

@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, String, cast, exists, or_, select
 
 from forebay_server.access.roles import Kind, Pool
+from forebay_server.artifacts.tables import artifacts
 from forebay_server.blocks.tables import block_documents, block_types
 from forebay_server.db.engine import Transaction
 from forebay_server.deployments.tables import deployments
@@ -43,6 +44,13 @@ async def runs_of_pool(db: Transaction, ids: Collection[UUID], pool_id: UUID) ->
     return {row.id for row in await db.rows(statement)}
 
 
+def is_left_by_pool(pool_id: UUID) -> Condition:
+    """What an artifact must fulfil to be of a run on a queue of the pool."""
+    return exists().where(
+        flow_runs.c.id == artifacts.c.flow_run_id, flow_runs.c.work_queue_id.in_(_queues(pool_id))
+    )
+
+
 def _queues(pool_id: UUID) -> Select[tuple[UUID]]:
     return select(work_queues.c.id).where(work_queues.c.work_pool_id == pool_id)
 
@@ -73,11 +81,16 @@ def _flow(id: object, pool_id: UUID) -> Select[tuple[UUID]]:
     return select(flows.c.id).where(flows.c.id == id, or_(of_deployment, of_run))
 
 
+def _artifact(id: object, pool_id: UUID) -> Select[tuple[UUID]]:
+    return select(artifacts.c.id).where(artifacts.c.id == id, is_left_by_pool(pool_id))
+
+
 _OBJECTS = {
     Kind.QUEUE: _queue,
     Kind.RUN: _run,
     Kind.DEPLOYMENT: _deployment,
     Kind.FLOW: _flow,
+    Kind.ARTIFACT: _artifact,
 }
 
 

@@ -39,6 +39,7 @@ class Kind(Enum):
     RUN = "run"
     DEPLOYMENT = "deployment"
     FLOW = "flow"
+    ARTIFACT = "artifact"
     BLOCK = "block"
     BLOCK_BY_NAME = "block by name"  # {slug} and {block_document_name}
 

@@ -11,6 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from forebay.wire.flow_runs import CreatedBy, FlowRun, FlowRunPolicy, FlowRunUpdate, Labels
 from forebay.wire.states import HOLDING, TERMINAL, State, StateCreate, StateDetails, StateType
+from forebay_server.artifacts import queries as artifacts
 from forebay_server.claims.tables import claims
 from forebay_server.db.columns import now as process_now
 from forebay_server.db.engine import Transaction
@@ -226,7 +227,7 @@ async def add_labels(db: Transaction, id: UUID, labels: Labels) -> None:
 
 
 async def delete(db: Transaction, id: UUID) -> None:
-    """Delete a run with its history, claim and logs. Raises `NotFound`."""
+    """Delete a run with its history, claim, logs and artifacts. Raises `NotFound`."""
     statement = sql_delete(flow_runs).where(flow_runs.c.id == id)
     pool_id = select(work_queues.c.work_pool_id).where(
         work_queues.c.id == flow_runs.c.work_queue_id
@@ -239,6 +240,7 @@ async def delete(db: Transaction, id: UUID) -> None:
     if deleted.work_pool_id is not None:
         pool_changed(db, deleted.work_pool_id)  # with the run its claim is gone, if it had one
     await db.execute(sql_delete(logs).where(logs.c.flow_run_id == id))
+    await artifacts.delete(db, artifacts.is_of_run(id))
 
 
 # ------------------------------------------------------------------------------------- reading

@@ -112,7 +112,7 @@ async def update_flow_run(
 
 @router.delete("/flow_runs/{id:uuid}", status_code=204)
 async def delete_flow_run(id: UUID, db: Write) -> None:
-    """Delete a run with its logs; the slots that it holds are free again."""
+    """Delete a run with its logs and artifacts; the slots that it holds are free again."""
     await queries.delete(db, id)
 
 
@@ -217,7 +217,7 @@ async def propose_states(body: BulkProposal, request: Request, db: Write) -> Flo
 
 @router.post("/flow_runs/bulk_delete")
 async def delete_flow_runs(db: Write, body: BulkQuery | None = None) -> Deleted:
-    """Delete several runs with their logs; tells which."""
+    """Delete several runs with their logs and artifacts; tells which."""
     chosen = await _chosen(db, body or BulkQuery())
     for id in chosen:
         await queries.delete(db, id)

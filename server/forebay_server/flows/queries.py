@@ -5,15 +5,20 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, Uuid, column, func, select
+from sqlalchemy import table as named_table
 
 from forebay.wire.flows import FlowCreate, FlowUpdate
+from forebay_server.artifacts import queries as artifacts
 from forebay_server.db.criteria import Condition
 from forebay_server.db.engine import Transaction
 from forebay_server.db.inserts import insert_new
 from forebay_server.errors import NotFound
 from forebay_server.flows.filters import FlowSort
 from forebay_server.flows.tables import FlowRow, flows
+
+# The table of runs, which is of a domain that builds on this one.
+_runs = named_table("flow_run", column("id", Uuid()), column("flow_id", Uuid()))
 
 
 async def create_once(db: Transaction, body: FlowCreate) -> tuple[Row[Any], bool]:
@@ -64,7 +69,10 @@ async def update(db: Transaction, id: UUID, body: FlowUpdate) -> None:
 
 
 async def delete(db: Transaction, id: UUID) -> None:
-    """Delete a flow with its deployments and runs. Raises `NotFound`."""
+    """Delete a flow with its deployments, and runs with artifacts. Raises `NotFound`."""
+    await artifacts.delete(
+        db, artifacts.is_of_runs(select(_runs.c.id).where(_runs.c.flow_id == id))
+    )
     result = await db.execute(sa.delete(flows).where(flows.c.id == id))
     if result.rowcount == 0:
         raise NotFound("Flow not found")

@@ -4,6 +4,14 @@ import os
 import time
 
 from prefect import flow, get_run_logger, pause_flow_run, suspend_flow_run, task
+from prefect.artifacts import (
+    Artifact,
+    create_link_artifact,
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
 
 
 @task
@@ -65,6 +73,22 @@ def suspends():
 @flow(log_prints=True)
 def asks():
     print(f"answered {pause_flow_run(wait_for_input=int, timeout=120, poll_interval=1)}")
+
+
+@task
+def tabulates():
+    create_table_artifact(key="rows", table=[{"name": "a", "size": float("nan")}])
+
+
+@flow
+def leaves_artifacts():
+    create_markdown_artifact(key="notes", markdown="# first")
+    create_markdown_artifact(key="notes", markdown="# second", description="newer")
+    create_link_artifact(key="site", link="https://example.org", link_text="a site")
+    tabulates()
+    progress = create_progress_artifact(progress=0.0, key="progress")
+    update_progress_artifact(progress, progress=100.0)
+    assert Artifact.get("notes").data == "# second"
 
 
 @flow

@@ -13,6 +13,7 @@ from uuid import UUID
 import pytest
 
 from forebay.calls import call, deployments, flow_runs, work_pools
+from forebay.wire.artifacts import LatestArtifact
 from forebay.wire.deployments import CollisionStrategy, ConcurrencyOptions, DeploymentUpdate
 from forebay.wire.flow_runs import FlowRun
 from forebay.wire.states import HOLDING, State, StateType, Verdict, VerdictStatus
@@ -27,7 +28,7 @@ LIMIT = 3
 TAKEN_BY_EACH = "2"  # so that the limit is reached by both workers only, and is below both
 FLOWS = (
     *("works_a_while", "succeeds", "fails", "succeeds_at_the_second_try", "crashes", "suspends"),
-    *("asks", "parent", "starts_by_schedule", "sleeps"),
+    *("asks", "parent", "leaves_artifacts", "starts_by_schedule", "sleeps"),
 )
 
 
@@ -74,6 +75,7 @@ def executing(prefect: Prefect) -> Iterator[Executing]:
             ("succeeds-at-the-second-try",),
             ("crashes",),
             ("parent",),
+            ("leaves-artifacts",),
             ("sleeps",),
         )
     }
@@ -168,6 +170,27 @@ def test_a_subflow_has_a_run_of_its_own_within_its_parent(executing: Executing) 
     task = prefect.client.send(call("GET", f"/task_runs/{child.parent_task_run_id}", dict))
     assert task["flow_run_id"] == str(parent)
     assert task["state_type"] == StateType.COMPLETED
+
+
+def test_what_a_flow_leaves_to_look_at_is_kept_by_key_and_version(executing: Executing) -> None:
+    prefect, run = executing.prefect, executing.runs["leaves-artifacts"]
+
+    done = prefect.wait(run)
+
+    assert done.state_type == StateType.COMPLETED, done.state
+    of_run = {"flow_runs": {"id": {"any_": [str(run)]}}}
+    path = "/artifacts/latest/filter"
+    latest = prefect.client.send(call("POST", path, list[LatestArtifact], of_run))
+    assert {each.key: each.data for each in latest} == {
+        "notes": "# second",
+        "site": "[a site](https://example.org)",
+        "rows": '[{"name": "a", "size": null}]',
+        "progress": 100.0,
+    }
+    assert [each.key for each in latest if each.task_run_id is not None] == ["rows"]
+    inspected = prefect.run("artifact", "inspect", "notes")
+    assert "# first" in inspected and "# second" in inspected
+    assert "notes" in prefect.run("artifact", "ls")
 
 
 def test_a_schedule_makes_runs_for_workers_and_for_serving_processes(

@@ -31,10 +31,10 @@ ASKING_ELSEWHERE = ("/deployments/get_scheduled_flow_runs",)
 FOR_ALL = r"^/(hello|server|csrf-token|admin/storage|collections/views/.*|variables/name/.*)$"
 WORKERS_WORK = r"/(get_scheduled_flow_runs|claim|adopt|adoptable_runs|heartbeat|get_runs)$"
 ENGINES_WORK = (
-    r"^/(logs/|events|(v2/)?concurrency_limits/(increment|decrement)(-with-lease)?"
+    r"^/(logs/|artifacts/|events|(v2/)?concurrency_limits/(increment|decrement)(-with-lease)?"
     r"|v2/concurrency_limits/leases/.*)$"
 )
-REPORTS = r"^/flow_runs/\{id\}(|/labels|/set_state|/input|/input/\{key\})$"
+REPORTS = r"^/(flow_runs/\{id\}(|/labels|/set_state|/input|/input/\{key\})|artifacts/\{id\})$"
 # Where a worker may look beside where it works, and what of its pool is in the path.
 WORKERS_LOOK = (
     r"^(/work_pools/(filter|count)|/work_queues/filter|/flow_runs/(filter|count|paginate)"
@@ -42,9 +42,12 @@ WORKERS_LOOK = (
     r"|/queues/\{name\}|/workers/filter)"
     r"|/work_queues/\{id\}(|/status|/explain|/concurrency_status)"
     r"|/flow_runs/\{id\}(|/explain|/input/filter|/input/\{key\})|/deployments/\{id\}|/flows/\{id\}"
+    r"|/artifacts/(filter|count|latest/filter|latest/count|\{id\}|\{key\}/latest)"
     r"|/block_documents/\{id\}|/block_types/slug/\{slug\}/block_documents/name/.*)$"
 )
-POOLS_OWN = r"^/(work_pools/\{(name|pool)\}|(work_queues|flow_runs|deployments|flows)/\{id\})"
+POOLS_OWN = (
+    r"^/(work_pools/\{(name|pool)\}|(work_queues|flow_runs|deployments|flows|artifacts)/\{id\})"
+)
 READING = re.compile(ASKING)
 
 
@@ -68,11 +71,7 @@ def expected(method: str, path: str) -> set[str]:
     reports = (
         not is_asking
         and re.match(REPORTS, path)
-        and (method, path)
-        != (
-            "DELETE",
-            "/flow_runs/{id}",
-        )
+        and (method, path) not in (("DELETE", "/flow_runs/{id}"), ("DELETE", "/artifacts/{id}"))
     )
     if looks or reports:
         allowed |= {"worker P"}
@@ -145,6 +144,8 @@ async def ground(
     )
     run = await ground.made(f"/deployments/{deployment['id']}/create_flow_run")
     ground.values |= {"flow": flow["id"], "deployment": deployment["id"], "run": run["id"]}
+    artifact = await ground.made("/artifacts/", key="x", flow_run_id=run["id"])
+    ground.values["artifact"] = artifact["id"]
     await ground.call("admin", "DELETE", f"/tokens/{ids['revoked']}")
     async with database.write() as db:
         at = await db.now()
@@ -155,6 +156,7 @@ async def ground(
 def filled(path: str, values: dict[str, str]) -> str:
     """The path, leading to an object of P where it can."""
     ids = {"/flow_runs/": "run", "/deployments/": "deployment", "/flows/": "flow"}
+    ids["/artifacts/"] = "artifact"
     ids["/work_queues/"] = "P"
     id = next((values[of] for start, of in ids.items() if path.startswith(start)), str(uuid4()))
     plain = {"name": "P" if path.startswith("/work_pools/{name}") else "x", "pool": "P", "id": id}
