@@ -51,6 +51,12 @@ class Gone(ServerError):
     status, code = 410, "gone"
 
 
+class Stale(ServerError):
+    """The object has been changed since the caller read it."""
+
+    status, code = 412, "stale"
+
+
 class SlotsTaken(ServerError):
     """A limit has too few free slots; they may be there later."""
 

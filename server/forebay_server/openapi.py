@@ -19,8 +19,8 @@ DESCRIPTION = """\
 Work pools, queues, deployments and runs, in the shapes of Prefect 3.8.4.
 
 What that API does not have is an extension of Forebay, and is described where it stands: the \
-header `Idempotency-Key` on what creates, `X-Forebay-Worker` and `X-Forebay-Claim` on what workers \
-call, and the keys `code`, `request_id` and `existing_id` of error answers.
+header `Idempotency-Key` on what creates, `If-Match` on what changes, `X-Forebay-Worker` and \
+`X-Forebay-Claim` on what workers call, and the keys `code`, `request_id` and `existing_id` of error answers.
 """
 
 

@@ -22,9 +22,11 @@ from forebay.wire.concurrency_limits import (
 )
 from forebay_server.concurrency_limits import queries, slots
 from forebay_server.concurrency_limits.tables import concurrency_leases
+from forebay_server.db.engine import Transaction
 from forebay_server.errors import Gone
 from forebay_server.idempotency.keys import CREATES
 from forebay_server.protocol import PathName, Read, Route, Write, page_limit, page_offset
+from forebay_server.versions import STALE, Guards, Tells
 
 router = APIRouter(prefix="/v2/concurrency_limits", tags=["Concurrency limits"], route_class=Route)
 
@@ -74,12 +76,15 @@ class Renewal(BaseModel):
 
 
 @router.post("/", status_code=201, dependencies=[CREATES])
-async def create_limit(body: GlobalConcurrencyLimitCreate, db: Write) -> NewGlobalConcurrencyLimit:
+async def create_limit(
+    body: GlobalConcurrencyLimitCreate, db: Write, tell: Tells
+) -> NewGlobalConcurrencyLimit:
     """Create a concurrency limit."""
     row = await queries.create(db, body)
     if body.active_slots:
         (limit,) = await slots.measure(db, [row])
         await slots.set_taken(db, limit, body.active_slots)
+    tell(await _shown(db, str(row.id)))
     return NewGlobalConcurrencyLimit.model_validate(
         {**row._mapping, "active_slots": body.active_slots}
     )
@@ -140,22 +145,30 @@ async def renew_lease(lease_id: UUID, db: Write, body: Renewal | None = None) ->
 
 
 @router.get("/{id_or_name}")
-async def read_limit(id_or_name: PathName, db: Read) -> GlobalConcurrencyLimit:
+async def read_limit(id_or_name: PathName, db: Read, tell: Tells) -> GlobalConcurrencyLimit:
     """Read a concurrency limit by id or name."""
+    return tell(await _shown(db, id_or_name))
+
+
+async def _shown(db: Transaction, id_or_name: str) -> GlobalConcurrencyLimit:
     row = await queries.read(db, id_or_name)
     return queries.to_wire(row, await db.now())
 
 
-@router.patch("/{id_or_name}", status_code=204)
+@router.patch("/{id_or_name}", status_code=204, responses=STALE)
 async def update_limit(
-    id_or_name: PathName, body: GlobalConcurrencyLimitUpdate, db: Write
+    id_or_name: PathName, body: GlobalConcurrencyLimitUpdate, db: Write, version: Guards
 ) -> None:
     """Change the fields that are present. Lowering the limit takes no slot from anybody."""
+    await version.check(queries.lock_named, _shown, db, id_or_name)
     changes: dict[str, Any] = body.model_dump(exclude_unset=True, exclude={"denied_slots"})
-    await slots.update(db, await queries.lock_named(db, id_or_name), changes)
+    row = await queries.lock_named(db, id_or_name)
+    await slots.update(db, row, changes)
+    version(await _shown(db, str(row.id)))
 
 
-@router.delete("/{id_or_name}", status_code=204)
-async def delete_limit(id_or_name: PathName, db: Write) -> None:
+@router.delete("/{id_or_name}", status_code=204, responses=STALE)
+async def delete_limit(id_or_name: PathName, db: Write, version: Guards) -> None:
     """Delete a concurrency limit; whoever holds a slot of it goes on."""
+    await version.check(queries.lock_named, _shown, db, id_or_name)
     await queries.delete(db, queries.is_meant(id_or_name), id_or_name)

@@ -9,6 +9,7 @@ from sqlalchemy import and_, exists, true
 from forebay.wire.base import Page
 from forebay.wire.deployments import Deployment, DeploymentCreate, DeploymentUpdate
 from forebay_server.db.criteria import Condition
+from forebay_server.db.engine import Transaction
 from forebay_server.deployments import edits, queries
 from forebay_server.deployments.filters import DeploymentFilter, DeploymentSort
 from forebay_server.deployments.tables import deployments
@@ -28,6 +29,7 @@ from forebay_server.protocol import (
 )
 from forebay_server.strictness import RefusesUnknown
 from forebay_server.task_runs.filters import TaskRunFilter
+from forebay_server.versions import STALE, Guards, Tells
 from forebay_server.work_pools.filters import WorkPoolFilter
 from forebay_server.work_queues.filters import WorkQueueFilter
 
@@ -74,27 +76,35 @@ class DeploymentPageQuery(DeploymentCriteria):
 
 @router.post("/", status_code=201, dependencies=[CREATES], responses={200: {"model": Deployment}})
 async def create_deployment(
-    body: DeploymentCreate, response: Response, db: Write, refuses_unknown: RefusesUnknown
+    body: DeploymentCreate,
+    response: Response,
+    db: Write,
+    refuses_unknown: RefusesUnknown,
+    tell: Tells,
 ) -> Deployment:
     """Create a deployment; the flow's deployment of that name is changed instead (200)."""
     row, is_new = await edits.upsert(db, body, refuses_unknown=refuses_unknown)
     response.status_code = 201 if is_new else 200
-    return (await queries.to_wire(db, [row]))[0]
+    return tell((await queries.to_wire(db, [row]))[0])
 
 
 @router.get("/{id:uuid}")
-async def read_deployment(id: UUID, db: Read) -> Deployment:
+async def read_deployment(id: UUID, db: Read, tell: Tells) -> Deployment:
     """Read a deployment by id."""
+    return tell(await _shown(db, id))
+
+
+async def _shown(db: Transaction, id: UUID) -> Deployment:
     return (await queries.to_wire(db, [await queries.read(db, id)]))[0]
 
 
 @router.get("/name/{flow_name}/{deployment_name}")
 async def read_deployment_by_name(
-    flow_name: PathName, deployment_name: PathName, db: Read
+    flow_name: PathName, deployment_name: PathName, db: Read, tell: Tells
 ) -> Deployment:
     """Read a deployment by the names of its flow and its own."""
     row = await queries.read_by_name(db, flow_name, deployment_name)
-    return (await queries.to_wire(db, [row]))[0]
+    return tell((await queries.to_wire(db, [row]))[0])
 
 
 @router.post("/filter")
@@ -131,17 +141,20 @@ async def paginate_deployments(
     return page_of(found, await queries.count(db, condition), limit, page)
 
 
-@router.patch("/{id:uuid}", status_code=204)
+@router.patch("/{id:uuid}", status_code=204, responses=STALE)
 async def update_deployment(
-    id: UUID, body: DeploymentUpdate, db: Write, refuses_unknown: RefusesUnknown
+    id: UUID, body: DeploymentUpdate, db: Write, refuses_unknown: RefusesUnknown, version: Guards
 ) -> None:
     """Change the fields that are present; the coming runs of its schedules are made anew."""
+    await version.check(queries.lock, _shown, db, id)
     await edits.update(db, id, body, refuses_unknown=refuses_unknown)
+    version(await _shown(db, id))
 
 
-@router.delete("/{id:uuid}", status_code=204)
-async def delete_deployment(id: UUID, db: Write) -> None:
+@router.delete("/{id:uuid}", status_code=204, responses=STALE)
+async def delete_deployment(id: UUID, db: Write, version: Guards) -> None:
     """Delete a deployment with its schedules and their coming runs; other runs stay."""
+    await version.check(queries.lock, _shown, db, id)
     await edits.delete(db, id)
 
 

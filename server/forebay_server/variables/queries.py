@@ -63,15 +63,22 @@ async def count(db: Transaction, condition: Condition) -> int:
     return int(await db.scalar(select(func.count()).select_from(variables).where(condition)))
 
 
-async def update(db: Transaction, condition: Condition, changes: dict[str, Any]) -> None:
-    """Change columns of a variable. Raises `NotFound`, and `Conflict` for a null."""
+async def lock(db: Transaction, condition: Condition) -> None:
+    """Keep others from changing the variable until the transaction ends, if there is one."""
+    await db.row(select(variables.c.id).where(condition).with_for_update())
+
+
+async def update(db: Transaction, condition: Condition, changes: dict[str, Any]) -> UUID:
+    """Change columns of a variable; its id. Raises `NotFound`, and `Conflict` for a null."""
     for key in NOT_NULLABLE:
         if changes.get(key, ...) is None:
             raise Conflict(f"{key} must not be null; leave it out to keep what it is.")
     statement = sa.update(variables).where(condition)
-    result = await db.execute(statement.values(**changes, updated=await db.now()))
-    if not result.rowcount:
+    changed = statement.values(**changes, updated=await db.now()).returning(variables.c.id)
+    id: UUID | None = await db.scalar(changed)
+    if id is None:
         raise NotFound("Variable not found.")
+    return id
 
 
 async def delete(db: Transaction, condition: Condition) -> None:

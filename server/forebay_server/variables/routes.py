@@ -6,10 +6,13 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from forebay.wire.variables import Variable, VariableCreate, VariableUpdate
+from forebay_server.db.criteria import Condition
+from forebay_server.db.engine import Transaction
 from forebay_server.idempotency.keys import CREATES
 from forebay_server.protocol import PathName, Read, Route, Write, page_limit, page_offset
 from forebay_server.variables import queries
 from forebay_server.variables.filters import VariableFilter, VariableSort
+from forebay_server.versions import STALE, Guard, Guards, Tells
 
 router = APIRouter(prefix="/variables", tags=["Variables"], route_class=Route)
 
@@ -29,9 +32,9 @@ class VariableQuery(VariableCriteria):
 
 
 @router.post("/", status_code=201, dependencies=[CREATES])
-async def create_variable(body: VariableCreate, db: Write) -> Variable:
+async def create_variable(body: VariableCreate, db: Write, tell: Tells) -> Variable:
     """Create a variable."""
-    return Variable.model_validate(await queries.create(db, body))
+    return tell(Variable.model_validate(await queries.create(db, body)))
 
 
 @router.post("/filter")
@@ -56,36 +59,55 @@ async def count_variables(db: Read, body: VariableCriteria | None = None) -> int
 
 
 @router.get("/{id:uuid}")
-async def read_variable(id: UUID, db: Read) -> Variable:
+async def read_variable(id: UUID, db: Read, tell: Tells) -> Variable:
     """Read a variable by id."""
-    return Variable.model_validate(await queries.read(db, queries.has_id(id)))
+    return tell(await _shown(db, queries.has_id(id)))
 
 
 @router.get("/name/{name}")
-async def read_variable_by_name(name: PathName, db: Read) -> Variable:
+async def read_variable_by_name(name: PathName, db: Read, tell: Tells) -> Variable:
     """Read a variable by name."""
-    return Variable.model_validate(await queries.read(db, queries.has_name(name)))
+    return tell(await _shown(db, queries.has_name(name)))
 
 
-@router.patch("/{id:uuid}", status_code=204)
-async def update_variable(id: UUID, body: VariableUpdate, db: Write) -> None:
+@router.patch("/{id:uuid}", status_code=204, responses=STALE)
+async def update_variable(id: UUID, body: VariableUpdate, db: Write, version: Guards) -> None:
     """Change the fields that are present."""
-    await queries.update(db, queries.has_id(id), body.model_dump(exclude_unset=True))
+    await _change(db, queries.has_id(id), body, version)
 
 
-@router.patch("/name/{name}", status_code=204)
-async def update_variable_by_name(name: PathName, body: VariableUpdate, db: Write) -> None:
+@router.patch("/name/{name}", status_code=204, responses=STALE)
+async def update_variable_by_name(
+    name: PathName, body: VariableUpdate, db: Write, version: Guards
+) -> None:
     """Change the fields that are present."""
-    await queries.update(db, queries.has_name(name), body.model_dump(exclude_unset=True))
+    await _change(db, queries.has_name(name), body, version)
 
 
-@router.delete("/{id:uuid}", status_code=204)
-async def delete_variable(id: UUID, db: Write) -> None:
+@router.delete("/{id:uuid}", status_code=204, responses=STALE)
+async def delete_variable(id: UUID, db: Write, version: Guards) -> None:
     """Delete a variable."""
-    await queries.delete(db, queries.has_id(id))
+    await _delete(db, queries.has_id(id), version)
 
 
-@router.delete("/name/{name}", status_code=204)
-async def delete_variable_by_name(name: PathName, db: Write) -> None:
+@router.delete("/name/{name}", status_code=204, responses=STALE)
+async def delete_variable_by_name(name: PathName, db: Write, version: Guards) -> None:
     """Delete a variable by name."""
-    await queries.delete(db, queries.has_name(name))
+    await _delete(db, queries.has_name(name), version)
+
+
+async def _shown(db: Transaction, condition: Condition) -> Variable:
+    return Variable.model_validate(await queries.read(db, condition))
+
+
+async def _change(
+    db: Transaction, condition: Condition, body: VariableUpdate, version: Guard
+) -> None:
+    await version.check(queries.lock, _shown, db, condition)
+    id = await queries.update(db, condition, body.model_dump(exclude_unset=True))
+    version(await _shown(db, queries.has_id(id)))
+
+
+async def _delete(db: Transaction, condition: Condition, version: Guard) -> None:
+    await version.check(queries.lock, _shown, db, condition)
+    await queries.delete(db, condition)

@@ -7,8 +7,10 @@ from pydantic import BaseModel
 
 from forebay.wire.work_pools import WorkPool, WorkPoolUpdate
 from forebay_server.blocks import documents as blocks
+from forebay_server.db.engine import Transaction
 from forebay_server.errors import Forbidden
 from forebay_server.protocol import PathName, Read, Route, Write, page_limit, page_offset
+from forebay_server.versions import STALE, Guards, Tells
 from forebay_server.work_pools import queries, rules
 from forebay_server.work_pools.filters import WorkPoolFilter
 
@@ -46,14 +48,17 @@ async def count_work_pools(db: Read, body: PoolCriteria | None = None) -> int:
 
 
 @router.get("/{name}")
-async def read_work_pool(name: PathName, db: Read) -> WorkPool:
+async def read_work_pool(name: PathName, db: Read, tell: Tells) -> WorkPool:
     """Read a work pool by name."""
-    return WorkPool.model_validate(await queries.read(db, name))
+    return tell(await _shown(db, name))
 
 
-@router.patch("/{name}", status_code=204)
-async def update_work_pool(name: PathName, body: WorkPoolUpdate, db: Write) -> None:
+@router.patch("/{name}", status_code=204, responses=STALE)
+async def update_work_pool(
+    name: PathName, body: WorkPoolUpdate, db: Write, version: Guards
+) -> None:
     """Change the fields that are present; null clears those that may be empty."""
+    await version.check(queries.lock, _shown, db, name)
     changes: dict[str, Any] = body.model_dump(exclude_unset=True)
     if rules.is_reserved(name) and changes.keys() - rules.OPEN_FIELDS:
         raise Forbidden(
@@ -67,10 +72,16 @@ async def update_work_pool(name: PathName, body: WorkPoolUpdate, db: Write) -> N
         storage = body.storage_configuration.model_dump(mode="json")
         changes["storage_configuration"] = storage
     await queries.update(db, name, changes)
+    version(await _shown(db, name))
 
 
-@router.delete("/{name}", status_code=204)
-async def delete_work_pool(name: PathName, db: Write) -> None:
+@router.delete("/{name}", status_code=204, responses=STALE)
+async def delete_work_pool(name: PathName, db: Write, version: Guards) -> None:
     """Delete a work pool with its queues and workers; its runs and deployments stay."""
     rules.refuse_reserved(name)
+    await version.check(queries.lock, _shown, db, name)
     await queries.delete_by_name(db, name)
+
+
+async def _shown(db: Transaction, name: str) -> WorkPool:
+    return WorkPool.model_validate(await queries.read(db, name))

@@ -206,6 +206,12 @@ def _resumed_status(at: datetime) -> Any:
     )
 
 
+async def lock(db: Transaction, id: UUID) -> None:
+    """Keep others from changing a queue until the transaction ends: its pool first, then it."""
+    await _lock_pool_of(db, id)
+    await db.row(select(work_queues.c.id).where(work_queues.c.id == id).with_for_update())
+
+
 async def _lock_pool_of(db: Transaction, id: UUID) -> Found | None:
     pool_id = select(work_queues.c.work_pool_id).where(work_queues.c.id == id).scalar_subquery()
     return await db.row(

@@ -14,8 +14,10 @@ from forebay.wire.work_queues import (
     WorkQueueUpdate,
 )
 from forebay_server.blocks import documents as blocks
+from forebay_server.db.engine import Transaction
 from forebay_server.idempotency.keys import CREATES
 from forebay_server.protocol import PathName, Read, Route, Write, page_limit, page_offset
+from forebay_server.versions import STALE, Guard, Guards, Tells
 from forebay_server.work_pools import queries as pools
 from forebay_server.work_pools.rules import (
     check_template,
@@ -37,19 +39,21 @@ class QueueQuery(BaseModel):
 
 
 @router.post("/work_pools/", status_code=201, dependencies=[CREATES], tags=["Work pools"])
-async def create_work_pool(body: WorkPoolCreate, db: Write) -> WorkPool:
+async def create_work_pool(body: WorkPoolCreate, db: Write, tell: Tells) -> WorkPool:
     """Create a work pool with its default queue."""
     refuse_reserved(body.name)
     template = body.base_job_template
     check_template(template, await blocks.existing(db, referred_blocks(template)))
     await queries.create_pool(db, body)
-    return WorkPool.model_validate(await pools.read(db, body.name))
+    return tell(WorkPool.model_validate(await pools.read(db, body.name)))
 
 
 @router.post("/work_pools/{pool}/queues", status_code=201, dependencies=[CREATES])
-async def create_work_queue(pool: PathName, body: WorkQueueCreate, db: Write) -> WorkQueue:
+async def create_work_queue(
+    pool: PathName, body: WorkQueueCreate, db: Write, tell: Tells
+) -> WorkQueue:
     """Create a queue in a work pool; whoever has its priority moves down."""
-    return WorkQueue.model_validate(await queries.create(db, pool, body))
+    return tell(WorkQueue.model_validate(await queries.create(db, pool, body)))
 
 
 @router.post("/work_pools/{pool}/queues/filter")
@@ -65,32 +69,36 @@ async def filter_work_queues_of_pool(
 
 
 @router.get("/work_pools/{pool}/queues/{name}")
-async def read_work_queue_of_pool(pool: PathName, name: PathName, db: Read) -> WorkQueue:
+async def read_work_queue_of_pool(
+    pool: PathName, name: PathName, db: Read, tell: Tells
+) -> WorkQueue:
     """Read a queue by its name in a work pool."""
-    return WorkQueue.model_validate(await queries.read(db, pool, name))
+    return tell(WorkQueue.model_validate(await queries.read(db, pool, name)))
 
 
-@router.patch("/work_pools/{pool}/queues/{name}", status_code=204)
+@router.patch("/work_pools/{pool}/queues/{name}", status_code=204, responses=STALE)
 async def update_work_queue_of_pool(
-    pool: PathName, name: PathName, body: WorkQueueUpdate, db: Write
+    pool: PathName, name: PathName, body: WorkQueueUpdate, db: Write, version: Guards
 ) -> None:
     """Change the fields that are present; a priority makes other queues move."""
-    queue = await queries.read(db, pool, name)
-    await queries.change(db, queue.id, body.model_dump(exclude_unset=True))
+    await _change(db, (await queries.read(db, pool, name)).id, body, version)
 
 
-@router.delete("/work_pools/{pool}/queues/{name}", status_code=204)
-async def delete_work_queue_of_pool(pool: PathName, name: PathName, db: Write) -> None:
+@router.delete("/work_pools/{pool}/queues/{name}", status_code=204, responses=STALE)
+async def delete_work_queue_of_pool(
+    pool: PathName, name: PathName, db: Write, version: Guards
+) -> None:
     """Delete a queue; its runs stay without one. The default queue goes with its pool only."""
-    queue = await queries.read(db, pool, name)
-    await queries.delete_by_id(db, queue.id)
+    await _delete(db, (await queries.read(db, pool, name)).id, version)
 
 
 @router.post("/work_queues/", status_code=201, dependencies=[CREATES])
-async def create_work_queue_without_pool(body: WorkQueueCreate, db: Write) -> WorkQueue:
+async def create_work_queue_without_pool(
+    body: WorkQueueCreate, db: Write, tell: Tells
+) -> WorkQueue:
     """Create a queue in the pool for queues that name none."""
     await queries.ensure_agent_pool(db)
-    return WorkQueue.model_validate(await queries.create(db, AGENT_POOL, body))
+    return tell(WorkQueue.model_validate(await queries.create(db, AGENT_POOL, body)))
 
 
 @router.post("/work_queues/filter")
@@ -104,15 +112,15 @@ async def filter_work_queues(db: Read, body: QueueQuery | None = None) -> list[W
 
 
 @router.get("/work_queues/name/{name}")
-async def read_work_queue_by_name(name: PathName, db: Read) -> WorkQueue:
+async def read_work_queue_by_name(name: PathName, db: Read, tell: Tells) -> WorkQueue:
     """Read a queue of the pool for queues that name none."""
-    return WorkQueue.model_validate(await queries.read(db, AGENT_POOL, name))
+    return tell(WorkQueue.model_validate(await queries.read(db, AGENT_POOL, name)))
 
 
 @router.get("/work_queues/{id:uuid}")
-async def read_work_queue(id: UUID, db: Read) -> WorkQueue:
+async def read_work_queue(id: UUID, db: Read, tell: Tells) -> WorkQueue:
     """Read a queue by id."""
-    return WorkQueue.model_validate(await queries.read_by_id(db, id))
+    return tell(await _shown(db, id))
 
 
 @router.get("/work_queues/{id:uuid}/status")
@@ -129,13 +137,28 @@ async def read_work_queue_status(id: UUID, db: Read) -> WorkQueueStatusDetail:
     )
 
 
-@router.patch("/work_queues/{id:uuid}", status_code=204)
-async def update_work_queue(id: UUID, body: WorkQueueUpdate, db: Write) -> None:
+@router.patch("/work_queues/{id:uuid}", status_code=204, responses=STALE)
+async def update_work_queue(id: UUID, body: WorkQueueUpdate, db: Write, version: Guards) -> None:
     """Change the fields that are present; a priority makes other queues move."""
-    await queries.change(db, id, body.model_dump(exclude_unset=True))
+    await _change(db, id, body, version)
 
 
-@router.delete("/work_queues/{id:uuid}", status_code=204)
-async def delete_work_queue(id: UUID, db: Write) -> None:
+@router.delete("/work_queues/{id:uuid}", status_code=204, responses=STALE)
+async def delete_work_queue(id: UUID, db: Write, version: Guards) -> None:
     """Delete a queue; its runs stay without one. The default queue goes with its pool only."""
+    await _delete(db, id, version)
+
+
+async def _shown(db: Transaction, id: UUID) -> WorkQueue:
+    return WorkQueue.model_validate(await queries.read_by_id(db, id))
+
+
+async def _change(db: Transaction, id: UUID, body: WorkQueueUpdate, version: Guard) -> None:
+    await version.check(queries.lock, _shown, db, id)
+    await queries.change(db, id, body.model_dump(exclude_unset=True))
+    version(await _shown(db, id))
+
+
+async def _delete(db: Transaction, id: UUID, version: Guard) -> None:
+    await version.check(queries.lock, _shown, db, id)
     await queries.delete_by_id(db, id)
