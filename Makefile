@@ -112,7 +112,9 @@ reliability: setup ## race, starve, cut off and kill on purpose; one line of fig
 	$$run.zombie --db postgres; \
 	$$run.postgres_restart; \
 	$$run.slow_database; \
-	$$run.slow_database --db postgres
+	$$run.slow_database --db postgres; \
+	$$run.cuts; \
+	$$run.cuts --db sqlite
 
 # --- what is generated ---------------------------------------------------------------------------
 migration: setup ## write the next migration: make migration m="what changes"

@@ -9,6 +9,7 @@ import pytest
 from tests.conftest import missing, require_tool
 from tests.reliability import (
     broken_applies,
+    cuts,
     drain,
     kill_api,
     kill_worker,
@@ -83,3 +84,7 @@ def test_a_restarted_database_loses_nothing_and_is_soon_used_again() -> None:
 
 def test_health_does_not_wait_for_a_locked_database() -> None:
     holds("slow_database", slow_database.play, Options())
+
+
+def test_short_cuts_between_worker_and_server_change_nothing() -> None:
+    holds("cuts", cuts.play, Options(seconds=3))
