@@ -114,7 +114,8 @@ reliability: setup ## race, starve, cut off and kill on purpose; one line of fig
 	$$run.slow_database; \
 	$$run.slow_database --db postgres; \
 	$$run.cuts; \
-	$$run.cuts --db sqlite
+	$$run.cuts --db sqlite; \
+	$$run.full_disk
 
 # --- what is generated ---------------------------------------------------------------------------
 migration: setup ## write the next migration: make migration m="what changes"

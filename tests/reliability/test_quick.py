@@ -11,6 +11,7 @@ from tests.reliability import (
     broken_applies,
     cuts,
     drain,
+    full_disk,
     kill_api,
     kill_worker,
     limits_race,
@@ -88,3 +89,7 @@ def test_health_does_not_wait_for_a_locked_database() -> None:
 
 def test_short_cuts_between_worker_and_server_change_nothing() -> None:
     holds("cuts", cuts.play, Options(seconds=3))
+
+
+def test_a_full_disk_is_told_and_breaks_nothing() -> None:
+    holds("full_disk", full_disk.play, Options())
