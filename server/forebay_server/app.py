@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from forebay import __version__
 from forebay_server.access.authentication import Authenticator
+from forebay_server.access.run_tokens import RunTokens
 from forebay_server.blocks.vault import Vault
 from forebay_server.db.broker import Topic
 from forebay_server.db.engine import Database
@@ -89,6 +90,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
         database,
         secret.get_secret_value() if secret else None,
         grants(),
+        RunTokens(app.state.vault.derived_key),
         is_open=not settings.require_token,
     )
     install_error_handlers(app)

@@ -47,14 +47,14 @@ def describe(app: FastAPI) -> dict[str, Any]:
 
 
 def _add_roles(document: dict[str, Any]) -> None:
-    """Tell of each operation which roles it is open to; what is open to anybody needs nothing."""
+    """Tell of each operation which roles it is open to, and whether to runs; some need nothing."""
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
-            roles = GRANTS[f"{method.upper()} {path.removeprefix('/api')}"].roles
-            if roles is None:
+            grant = GRANTS[f"{method.upper()} {path.removeprefix('/api')}"]
+            if grant.roles is None:
                 operation["security"] = []
             else:
-                operation["x-roles"] = sorted(roles)
+                operation["x-roles"] = sorted(grant.roles | ({"run"} if grant.is_runs else set()))
 
 
 def _add_errors(document: dict[str, Any]) -> None:

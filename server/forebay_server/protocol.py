@@ -49,10 +49,11 @@ async def reading(request: Request) -> AsyncIterator[Transaction]:
 
 
 def _narrowed(request: Request, transaction: Transaction) -> Transaction:
-    """`transaction`, which knows the pool that its caller's token is for."""
+    """`transaction`, which knows the pool and the run that its caller's token is for."""
     principal: Principal | None = getattr(request.state, "principal", None)
     if principal is not None and principal.pool is not None:
         transaction.pool_id = principal.pool.id
+        transaction.run_id = principal.run.id if principal.run else None
     return transaction
 
 

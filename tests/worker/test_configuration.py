@@ -173,16 +173,22 @@ def test_parameters_that_no_environment_can_hold_are_left_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "expected"),
+    ("settings", "token", "expected"),
     [
-        (ClientSettings("http://h/api"), {}),
-        (ClientSettings("http://h/api", api_key="k"), {"FOREBAY_API_KEY": "k"}),
-        (ClientSettings("http://h/api", basic_auth="u:p"), {"FOREBAY_API_AUTH_STRING": "u:p"}),
+        (ClientSettings("http://h/api"), None, {}),
+        (ClientSettings("http://h/api", api_key="k"), None, {"FOREBAY_API_KEY": "k"}),
+        (ClientSettings("http://h/api", api_key="k"), "t", {"FOREBAY_API_KEY": "t"}),
+        (
+            ClientSettings("http://h/api", basic_auth="u:p"),
+            None,
+            {"FOREBAY_API_AUTH_STRING": "u:p"},
+        ),
+        (ClientSettings("http://h/api", basic_auth="u:p"), "t", {"FOREBAY_API_KEY": "t"}),
     ],
 )
-def test_run_reaches_the_api_as_its_worker_does(
-    settings: ClientSettings, expected: dict[str, str]
+def test_run_reaches_the_api_with_its_token_and_without_one_as_its_worker_does(
+    settings: ClientSettings, token: str | None, expected: dict[str, str]
 ) -> None:
-    environment = api_environment(settings)
+    environment = api_environment(settings, token)
 
     assert environment == {"FOREBAY_API_URL": "http://h/api", **expected}

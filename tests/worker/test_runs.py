@@ -146,6 +146,19 @@ def test_values_of_every_kind_reach_the_process(site: Site) -> None:
     } <= set(site.messages(run_id, "stdout"))
 
 
+def test_run_is_given_a_token_of_its_own_and_not_its_workers(site: Site) -> None:
+    plain = site.run(site.deploy("greet", job_variables={"command": "env"}))
+    given = {"command": "env", "env.FOREBAY_API_KEY": "another"}
+    other = site.run(site.deploy("fail", job_variables=given))
+
+    site.serve_once()
+
+    (key,) = (each for each in site.messages(plain, "stdout") if each.startswith("FOREBAY_API_K"))
+    assert key.startswith("FOREBAY_API_KEY=fbr_")
+    assert site.server.api_key not in "".join(site.messages(plain, "stdout"))
+    assert "FOREBAY_API_KEY=another" in site.messages(other, "stdout")
+
+
 def test_command_may_execute_the_entrypoint_itself(site: Site) -> None:
     command = {"command": "python -m forebay_worker.execute"}
     good = site.run(site.deploy("greet"), job_variables=command)

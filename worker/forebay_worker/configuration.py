@@ -72,10 +72,15 @@ def type_template(worker_type: type[WorkerType[Any]]) -> dict[str, Any]:
     return default_template(worker_type.worker_type) or worker_type.base_job_template()
 
 
-def api_environment(settings: ClientSettings) -> dict[str, str]:
-    """The variables from which a client inside the infrastructure finds the API."""
+def api_environment(settings: ClientSettings, run_token: str | None) -> dict[str, str]:
+    """The variables from which a client inside the infrastructure finds the API.
+
+    It calls with the token of its run; with the worker's credentials where the server gives none.
+    """
     environment = {"FOREBAY_API_URL": settings.api_url}
-    if settings.api_key:
+    if run_token:
+        environment["FOREBAY_API_KEY"] = run_token
+    elif settings.api_key:
         environment["FOREBAY_API_KEY"] = settings.api_key
     elif settings.basic_auth:
         environment["FOREBAY_API_AUTH_STRING"] = settings.basic_auth

@@ -74,6 +74,7 @@ class RunInHand:
         self._at = surroundings
         self._held = held
         self._claim: str | None = None
+        self._token: str | None = None  # of the run; none where the server gives none
         self._configuration: JobConfiguration | None = None
         self._is_rescheduled = False  # whether others are given the run when its lease is over
         self._infrastructure_id: str | None = None
@@ -217,7 +218,7 @@ class RunInHand:
 
     async def _take(self) -> bool:
         if self._held is not None:
-            self._claim = self._held.claim
+            self._claim, self._token = self._held.claim, self._held.token
             self.state(StateType.PENDING)
             return True
         proposed = new_state(StateType.PENDING)
@@ -231,7 +232,7 @@ class RunInHand:
         if not is_accepted(answer.verdict, proposed):
             logger.debug("run %s is not claimed: %s", self.run.name, reason(answer.verdict))
             return False
-        self._claim = answer.claim
+        self._claim, self._token = answer.claim, answer.token
         self.state(StateType.PENDING)
         return True
 
@@ -246,7 +247,7 @@ class RunInHand:
         environment = run_environment(
             self.run, self._claim, is_reported_by_worker=self._is_reported_here
         )
-        credentials = api_environment(settings)
+        credentials = api_environment(settings, self._token)
         return Assignment(self.run, environment, credentials, self, self._at.worker_name)
 
     async def _read_origins(self) -> tuple[Pool, Origin | None]:

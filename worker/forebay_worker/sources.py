@@ -5,7 +5,7 @@ Knows no run's life. A stock Prefect server has no claims of this kind, so it is
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from uuid import UUID, uuid4
@@ -30,6 +30,7 @@ class HeldRun:
     claim: str
     pool: ClaimedPool
     deployment: ClaimedDeployment | None
+    token: str | None = field(default=None, repr=False)  # with which what is started calls
 
 
 Work = FlowRun | HeldRun  # a run that is offered, or one that is claimed already
@@ -102,8 +103,8 @@ class ServerSource:
         if pool is None:
             return []
         return [
-            HeldRun(claimed.flow_run, claimed.claim, pool, claimed.deployment)
-            for claimed in answer.runs
+            HeldRun(each.flow_run, each.claim, pool, each.deployment, each.token)
+            for each in answer.runs
         ]
 
     async def _poll(self, free: int | None, awaited: int) -> Sequence[Work]:

@@ -1,7 +1,7 @@
 """Flow runs and their states. Source: Prefect 3.8.4 `/flow_runs`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -13,14 +13,19 @@ from forebay.wire.states import State, StateCreate, StateType, Verdict
 
 CLAIM_HEADER = "X-Forebay-Claim"  # "<run>:<epoch>": under which claim something is proposed
 WORKER_HEADER = "X-Forebay-Worker"  # name of the worker whose heartbeats renew the claim
+RUN_TOKEN_HEADER = "X-Forebay-Run-Token"  # with which the run's process calls
 
 
 @dataclass(frozen=True)
 class ClaimAnswer:
-    """What came of proposing PENDING; `claim` is null where the server names no epoch."""
+    """What came of proposing PENDING; `claim` is null where the server names no epoch.
+
+    `token` is the run's own, where the server gives one.
+    """
 
     verdict: Verdict
     claim: str | None
+    token: str | None = field(default=None, repr=False)
 
 
 def create(body: FlowRunCreate) -> Call[FlowRun]:
@@ -106,7 +111,7 @@ def claim(id: UUID, state: StateCreate, *, worker: str) -> Call[ClaimAnswer]:
     return replace(
         proposal,
         parse_headers=lambda verdict, headers: ClaimAnswer(
-            verdict, headers.get(CLAIM_HEADER.lower())
+            verdict, headers.get(CLAIM_HEADER.lower()), headers.get(RUN_TOKEN_HEADER.lower())
         ),
     )
 

@@ -92,6 +92,12 @@ class ClaimedRun(Wire):
     flow_run: FlowRun
     claim: str = Field(description="Value of the header `X-Forebay-Claim` for this run.")
     deployment: ClaimedDeployment | None = None
+    token: str | None = Field(
+        default=None,
+        repr=False,
+        description="For the run's process alone: a bearer token that reaches only what is this "
+        "run's, while the claim lives and for a minute after. Null where none is needed.",
+    )
 
 
 class ClaimedPool(Wire):

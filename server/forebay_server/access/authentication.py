@@ -20,7 +20,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from forebay.wire.tokens import Role
 from forebay_server.access import objects, queries
-from forebay_server.access.roles import Grant, Kind, Pool, Principal
+from forebay_server.access.roles import KINDS_OF_RUNS, Grant, Kind, Pool, Principal, Run
+from forebay_server.access.run_tokens import PREFIX, RunTokens
 from forebay_server.db.engine import Database
 from forebay_server.errors import Forbidden, NotFound, ServerError, Unauthorized
 
@@ -62,11 +63,18 @@ class Authenticator:
     """
 
     def __init__(
-        self, database: Database, auth_string: str | None, grants: Grants, *, is_open: bool
+        self,
+        database: Database,
+        auth_string: str | None,
+        grants: Grants,
+        run_tokens: RunTokens,
+        *,
+        is_open: bool,
     ) -> None:
         self._database = database
         self._auth_string = auth_string
         self._grants = grants
+        self._run_tokens = run_tokens
         self._is_open = is_open
         self._known: dict[str, _Known] = {}
         self._notes: set[asyncio.Task[None]] = set()
@@ -96,13 +104,20 @@ class Authenticator:
         # An auth string may hold a token as its password, as with Basic.
         return await self._by_token(secret.rpartition(":")[2])
 
+    def run_token(self, run_id: UUID, epoch: int) -> str | None:
+        """The token for the process of a claimed run; none where nobody needs one."""
+        return None if self._is_open else self._run_tokens.make(run_id, epoch)
+
     def grant(self, endpoint: Callable[..., Any]) -> Grant:
         """Whom the route of `endpoint` is open to."""
         return self._grants[endpoint]
 
     def check_role(self, principal: Principal, endpoint: Callable[..., Any]) -> None:
         """Raises `Forbidden` when the route is not open to the caller's role."""
-        roles = self.grant(endpoint).roles
+        grant = self.grant(endpoint)
+        roles = grant.roles
+        if principal.run is not None and roles is not None and not grant.is_runs:
+            raise Forbidden("The token of a run may not do this.")
         if roles is not None and principal.role not in roles:
             allowed = ", ".join(sorted(roles))
             raise Forbidden(
@@ -112,9 +127,16 @@ class Authenticator:
     async def check_object(
         self, principal: Principal, endpoint: Callable[..., Any], path: dict[str, object]
     ) -> None:
-        """Raises `NotFound` when the path leads to an object of another pool than the token's."""
+        """Raises `NotFound` when the path leads to an object of another pool than the token's.
+
+        With the token of a run also when it leads to another run, or to what is not that run's.
+        """
         kind = self.grant(endpoint).kind
         if principal.pool is None or kind is None:
+            return
+        if principal.run is not None and kind in KINDS_OF_RUNS:
+            if path["id"] != principal.run.object_id(kind):
+                raise _missing(kind)
             return
         plain = {
             key: unicodedata.normalize("NFC", value) if isinstance(value, str) else value
@@ -123,7 +145,7 @@ class Authenticator:
         if any("\x00" in value for value in plain.values() if isinstance(value, str)):
             return  # which the route refuses
         async with self._database.read() as db:
-            if not await objects.is_of_pool(db, kind, plain, principal.pool):
+            if not await objects.is_of_pool(db, kind, plain, principal.pool, principal.run):
                 raise _missing(kind)
 
     def forget(self) -> None:
@@ -151,18 +173,35 @@ class Authenticator:
             return known.principal
         self._known.pop(digest, None)
         read_at = time.monotonic()
+        look_up = self._look_up_run if token.startswith(PREFIX) else self._look_up
+        principal = await look_up(token)
+        if len(self._known) >= MOST_CACHED:
+            self._known.clear()
+        self._known[digest] = _Known(principal, read_at)
+        return principal
+
+    async def _look_up(self, token: str) -> Principal:
+        digest = hash_token(token)
         async with self._database.read() as db:
             row = await queries.read_live(db, digest)
             at = await db.now()
         if row is None:
             raise Unauthorized("unknown token")
         pool = Pool(row.work_pool_id, row.work_pool_name) if row.work_pool_id else None
-        principal = Principal(f"token:{digest[:12]}", Role(row.role), pool)
-        if len(self._known) >= MOST_CACHED:
-            self._known.clear()
-        self._known[digest] = _Known(principal, read_at)
         self._note_use(row.id, row.last_used_at, at)
-        return principal
+        return Principal(f"token:{digest[:12]}", Role(row.role), pool)
+
+    async def _look_up_run(self, token: str) -> Principal:
+        claim = self._run_tokens.read(token)
+        if claim is None:
+            raise Unauthorized("unknown token")
+        async with self._database.read() as db:
+            row = await queries.read_claimed_run(db, *claim)
+        if row is None:
+            raise Unauthorized("the claim of this run has ended")
+        pool = Pool(row.work_pool_id, row.work_pool_name)
+        run = Run(row.id, row.flow_id, row.deployment_id)
+        return Principal(f"run:{run.id}", Role.WORKER, pool, run)
 
     def _note_use(self, id: UUID, noted: datetime | None, at: datetime) -> None:
         """Note that the token is in use, beside the request and not before it."""

@@ -1,7 +1,8 @@
 """Which roles each route is open to. A route that is not listed keeps the server from starting.
 
 The roles are those of the threat model: `read` looks; `operator` changes what is no secret and
-no worker's work; `worker` does a worker's work in its own pool; `admin` does everything.
+no worker's work; `worker` does a worker's work in its own pool; `admin` does everything. The
+process of a run has a token that reaches what its engine needs, about that run.
 """
 
 from collections.abc import Iterator
@@ -31,7 +32,7 @@ _GROUPS: tuple[tuple[Grant, tuple[str, ...]], ...] = (
         ),
     ),
     (
-        Grant(EVERYBODY),
+        Grant(EVERYBODY, is_runs=True),
         (
             "GET /hello",
             "GET /server",
@@ -56,9 +57,9 @@ _GROUPS: tuple[tuple[Grant, tuple[str, ...]], ...] = (
             "POST /artifacts/latest/filter",
             "POST /artifacts/latest/count",
             "GET /artifacts/{key}/latest",
-            "WS /events/out",
         ),
     ),
+    (Grant(_WORKERS_TOO, is_runs=True), ("WS /events/out",)),
     (
         Grant(_WORKERS_TOO, Kind.POOL),
         (
@@ -93,7 +94,7 @@ _GROUPS: tuple[tuple[Grant, tuple[str, ...]], ...] = (
         ),
     ),
     (
-        Grant(_WORKERS_TOO, Kind.RUN),
+        Grant(_WORKERS_TOO, Kind.RUN, is_runs=True),
         (
             "GET /flow_runs/{id}",
             "GET /flow_runs/{id}/explain",
@@ -102,7 +103,7 @@ _GROUPS: tuple[tuple[Grant, tuple[str, ...]], ...] = (
         ),
     ),
     (
-        Grant(REPORTERS, Kind.RUN),
+        Grant(REPORTERS, Kind.RUN, is_runs=True),
         (
             "PATCH /flow_runs/{id}",
             "PATCH /flow_runs/{id}/labels",
@@ -111,18 +112,18 @@ _GROUPS: tuple[tuple[Grant, tuple[str, ...]], ...] = (
             "DELETE /flow_runs/{id}/input/{key}",
         ),
     ),
-    (Grant(_WORKERS_TOO, Kind.DEPLOYMENT), ("GET /deployments/{id}",)),
-    (Grant(_WORKERS_TOO, Kind.FLOW), ("GET /flows/{id}",)),
-    (Grant(_WORKERS_TOO, Kind.ARTIFACT), ("GET /artifacts/{id}",)),
-    (Grant(REPORTERS, Kind.ARTIFACT), ("PATCH /artifacts/{id}",)),
-    (Grant(_WORKERS_TOO, Kind.BLOCK), ("GET /block_documents/{id}",)),
+    (Grant(_WORKERS_TOO, Kind.DEPLOYMENT, is_runs=True), ("GET /deployments/{id}",)),
+    (Grant(_WORKERS_TOO, Kind.FLOW, is_runs=True), ("GET /flows/{id}",)),
+    (Grant(_WORKERS_TOO, Kind.ARTIFACT, is_runs=True), ("GET /artifacts/{id}",)),
+    (Grant(REPORTERS, Kind.ARTIFACT, is_runs=True), ("PATCH /artifacts/{id}",)),
+    (Grant(_WORKERS_TOO, Kind.BLOCK, is_runs=True), ("GET /block_documents/{id}",)),
     (
-        Grant(_WORKERS_TOO, Kind.BLOCK_BY_NAME),
+        Grant(_WORKERS_TOO, Kind.BLOCK_BY_NAME, is_runs=True),
         ("GET /block_types/slug/{slug}/block_documents/name/{block_document_name}",),
     ),
     # What engines report and take while they execute runs.
     (
-        Grant(REPORTERS),
+        Grant(REPORTERS, is_runs=True),
         (
             "POST /logs/",
             "POST /artifacts/",

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, String, cast, exists, or_, select
 
-from forebay_server.access.roles import Kind, Pool
+from forebay_server.access.roles import Kind, Pool, Run
 from forebay_server.artifacts.tables import artifacts
 from forebay_server.blocks.tables import block_documents, block_types
 from forebay_server.db.engine import Transaction
@@ -18,9 +18,17 @@ from forebay_server.work_queues.tables import work_queues
 Condition = ColumnElement[bool]
 
 
-async def is_of_pool(db: Transaction, kind: Kind, path: dict[str, object], pool: Pool) -> bool:
-    """Whether the object that `path` leads to is of `pool`; false when there is none."""
+async def is_of_pool(
+    db: Transaction, kind: Kind, path: dict[str, object], pool: Pool, run: Run | None = None
+) -> bool:
+    """Whether the object that `path` leads to is of `pool`; false when there is none.
+
+    An artifact must also be of `run`, where the caller is one.
+    """
     match kind:
+        case Kind.ARTIFACT if run is not None:
+            is_own = (artifacts.c.id == path["id"], artifacts.c.flow_run_id == run.id)
+            return await db.row(select(artifacts.c.id).where(*is_own)) is not None
         case Kind.POOL:
             return path.get("name" if "pool" not in path else "pool") == pool.name
         case Kind.BLOCK_BY_NAME:
@@ -32,6 +40,13 @@ async def is_of_pool(db: Transaction, kind: Kind, path: dict[str, object], pool:
         case Kind.BLOCK:
             return await _is_referred_block(db, (block_documents.c.id == path["id"],), pool)
     return await db.row(_OBJECTS[kind](path["id"], pool.id)) is not None
+
+
+async def runs_of_caller(db: Transaction, ids: Collection[UUID]) -> set[UUID]:
+    """Those of the runs `ids` that the caller may write about."""
+    if db.run_id is not None:
+        return {db.run_id}.intersection(ids)
+    return set(ids) if db.pool_id is None else await runs_of_pool(db, ids, db.pool_id)
 
 
 async def runs_of_pool(db: Transaction, ids: Collection[UUID], pool_id: UUID) -> set[UUID]:

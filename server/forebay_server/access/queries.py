@@ -10,12 +10,15 @@ from sqlalchemy import Row, Select, or_, select
 
 from forebay.wire.tokens import Role, TokenCreate
 from forebay_server.access.tables import TokenRow, tokens
+from forebay_server.claims.tables import claims
 from forebay_server.db.engine import Transaction
 from forebay_server.db.inserts import insert_new
 from forebay_server.errors import Conflict, NotFound
+from forebay_server.flow_runs.tables import flow_runs
 from forebay_server.work_pools.tables import work_pools
 
 KEPT_AFTER_EXPIRY = timedelta(days=30)  # so that one can see what a token was
+LAST_WORDS = timedelta(seconds=60)  # of a run's process, after its claim has ended
 
 
 def _tokens() -> Select[Any]:
@@ -66,6 +69,29 @@ async def read_live(db: Transaction, token_hash: str) -> Row[Any] | None:
     """The token of that hash, unless it has expired; with its pool's name."""
     is_live = or_(tokens.c.expires_at.is_(None), tokens.c.expires_at > await db.now())
     return await db.row(_tokens().where(tokens.c.hash == token_hash, is_live))
+
+
+async def read_claimed_run(db: Transaction, run_id: UUID, epoch: int) -> Row[Any] | None:
+    """The run and its pool while a claim of that epoch lives, and for `LAST_WORDS` after.
+
+    A claim that was taken over since goes on for what was started under it.
+    """
+    oldest = await db.now() - LAST_WORDS
+    statement = (
+        select(
+            flow_runs.c.id,
+            flow_runs.c.flow_id,
+            flow_runs.c.deployment_id,
+            claims.c.work_pool_id,
+            work_pools.c.name.label("work_pool_name"),
+        )
+        .join(claims, claims.c.flow_run_id == flow_runs.c.id)
+        .join(work_pools, work_pools.c.id == claims.c.work_pool_id)
+        .where(claims.c.flow_run_id == run_id)
+        .where(or_(claims.c.epoch == epoch, claims.c.started_epoch == epoch))
+        .where(or_(claims.c.ended_at.is_(None), claims.c.ended_at > oldest))
+    )
+    return await db.row(statement.limit(1))
 
 
 async def mark_used(db: Transaction, id: UUID, not_after: datetime) -> None:

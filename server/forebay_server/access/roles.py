@@ -22,15 +22,6 @@ class Pool:
     name: str
 
 
-@dataclass(frozen=True)
-class Principal:
-    """The caller. `name` tells tokens apart without revealing them."""
-
-    name: str
-    role: Role
-    pool: Pool | None = None  # None: no object is another's
-
-
 class Kind(Enum):
     """Of which kind the object is that a path leads to, and how it is named there."""
 
@@ -44,6 +35,36 @@ class Kind(Enum):
     BLOCK_BY_NAME = "block by name"  # {slug} and {block_document_name}
 
 
+KINDS_OF_RUNS = (Kind.RUN, Kind.FLOW, Kind.DEPLOYMENT)  # of which a run has one
+
+
+@dataclass(frozen=True)
+class Run:
+    """The run that a run's token is for."""
+
+    id: UUID
+    flow_id: UUID
+    deployment_id: UUID | None
+
+    def object_id(self, kind: Kind) -> UUID | None:
+        """The one object of a kind among `KINDS_OF_RUNS` that is the run's."""
+        return {
+            Kind.RUN: self.id,
+            Kind.FLOW: self.flow_id,
+            Kind.DEPLOYMENT: self.deployment_id,
+        }[kind]
+
+
+@dataclass(frozen=True)
+class Principal:
+    """The caller. `name` tells tokens apart without revealing them."""
+
+    name: str
+    role: Role
+    pool: Pool | None = None  # None: no object is another's
+    run: Run | None = None  # whose process calls, with the token of its claim
+
+
 @dataclass(frozen=True)
 class Grant:
     """Which roles a route is open to, and which object a token with a pool must be allowed.
@@ -54,3 +75,4 @@ class Grant:
 
     roles: frozenset[Role] | None  # None: anybody, without credentials
     kind: Kind | None = None
+    is_runs: bool = False  # open to the process of a run too, about that run

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter
 
 from forebay.wire.artifacts import Artifact, ArtifactCreate, ArtifactUpdate, LatestArtifact
-from forebay_server.access.objects import is_left_by_pool, runs_of_pool
+from forebay_server.access.objects import is_left_by_pool, runs_of_caller
 from forebay_server.artifacts import queries
 from forebay_server.artifacts.criteria import ArtifactCriteria, LatestCriteria
 from forebay_server.artifacts.filters import ArtifactSort
@@ -39,20 +39,20 @@ class LatestQuery(LatestCriteria):
 async def create_artifact(body: ArtifactCreate, db: Write) -> Artifact:
     """Create an artifact; it is the latest of its key. The runs that it names need not exist.
 
-    A worker's token makes those of runs of its pool only.
+    A worker's token makes those of runs of its pool only, the token of a run its own.
     """
     if db.pool_id is not None:
-        await _check_run(db, body.flow_run_id, db.pool_id)
+        await _check_run(db, body.flow_run_id)
     return Artifact.model_validate(await queries.create(db, body))
 
 
-async def _check_run(db: Transaction, run_id: UUID | None, pool_id: UUID) -> None:
+async def _check_run(db: Transaction, run_id: UUID | None) -> None:
     if run_id is None:
         raise Invalid(
             "With a worker's token an artifact must be of a flow run; set flow_run_id, or use a "
             "token of the role operator."
         )
-    if not await runs_of_pool(db, {run_id}, pool_id):
+    if not await runs_of_caller(db, {run_id}):
         raise NotFound("Flow run not found.")
 
 

@@ -5,6 +5,8 @@ another record or field unnoticed.
 """
 
 import base64
+import hashlib
+import hmac
 import json
 import secrets
 from collections.abc import Mapping
@@ -74,6 +76,13 @@ class Vault:
                 f"Give the server the key that it had (FOREBAY_SECRET_KEY or its {KEY_FILE}), or "
                 "write the secrets anew."
             ) from None
+
+    def derived_key(self, purpose: str) -> bytes:
+        """A key for something else than secrets, from which the master key does not follow.
+
+        Raises `Conflict` when the master key cannot be one, `OSError` when it cannot be kept.
+        """
+        return hmac.digest(self._master_key(), f"forebay {purpose}".encode(), hashlib.sha256)
 
     def _context(self, id: UUID, place: str) -> bytes:
         return f"{self._table}:{id}:{place}".encode()

@@ -43,6 +43,7 @@ class Transaction:
         self._after_commit: list[Callable[[], None]] = []
         # The pool whose objects alone the caller may see in lists; None: no such bound.
         self.pool_id: UUID | None = None
+        self.run_id: UUID | None = None  # the same of a caller that is the process of a run
 
     async def execute(self, statement: Executable, values: Any = None) -> CursorResult[Any]:
         """Run a statement; `values` may be a list of rows to insert."""

@@ -18,6 +18,7 @@ from forebay.wire.claims import (
 )
 from forebay.wire.flow_runs import FlowRun, FlowRunVerdict, FlowRunVerdicts
 from forebay.wire.states import Verdict
+from forebay_server.access.authentication import Authenticator
 from forebay_server.access.roles import Principal
 from forebay_server.db import retries
 from forebay_server.db.engine import Database, Transaction
@@ -84,6 +85,9 @@ async def claim_runs(
         return Claims()
     if found.unmarked_queue_ids and found.runs:
         background.add_task(polling.mark_polled, database, found.unmarked_queue_ids)
+    authenticator: Authenticator = request.app.state.authenticator
+    for run in found.runs:
+        run.token = authenticator.run_token(*parsed_claim(run.claim))
     return Claims(work_pool=found.pool, runs=found.runs)
 
 

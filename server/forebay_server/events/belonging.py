@@ -1,4 +1,7 @@
-"""Which events a token with a pool may be told, and may tell: those of its pool's runs."""
+"""Which events a token with a pool may be told, and may tell: those of its pool's runs.
+
+The token of a run: those of that run.
+"""
 
 from collections.abc import AsyncIterator
 from uuid import UUID
@@ -17,7 +20,7 @@ async def seen(
     async for event in events:
         run_id = _run_id(event)
         if principal.pool is None or (
-            run_id is not None and await _is_of_pool(database, principal, run_id)
+            run_id is not None and await _is_callers(database, principal, run_id)
         ):
             yield event
 
@@ -29,12 +32,14 @@ async def may_tell(database: Database, principal: Principal, event: Event) -> bo
     """
     run_id = _run_id(event)
     return (
-        principal.pool is None or run_id is None or await _is_of_pool(database, principal, run_id)
+        principal.pool is None or run_id is None or await _is_callers(database, principal, run_id)
     )
 
 
-async def _is_of_pool(database: Database, principal: Principal, run_id: UUID) -> bool:
+async def _is_callers(database: Database, principal: Principal, run_id: UUID) -> bool:
     assert principal.pool is not None  # only such callers are asked about
+    if principal.run is not None:
+        return run_id == principal.run.id
     async with database.read() as db:
         return bool(await runs_of_pool(db, {run_id}, principal.pool.id))
 

@@ -12,6 +12,7 @@ from forebay_server.errors import Invalid
 from forebay_server.flow_runs.facts import Proposer
 
 CLAIM_HEADER = "X-Forebay-Claim"  # "<run id>:<epoch>", sent and answered
+RUN_TOKEN_HEADER = "X-Forebay-Run-Token"  # answered to a worker that claims; for the run's process
 WORKER_HEADERS = ("X-Forebay-Worker", "X-Prefect-Worker-Name")
 MAX_NAME = 255
 

@@ -19,12 +19,20 @@ from forebay.wire.flow_runs import (
 from forebay.wire.states import (
     State,
     StateCreate,
+    StateType,
     Verdict,
 )
+from forebay_server.access.authentication import Authenticator
 from forebay_server.db.engine import Transaction
 from forebay_server.errors import NotFound
 from forebay_server.flow_runs import placing, queries, transitions
-from forebay_server.flow_runs.callers import CALLER_PARAMETERS, CLAIM_HEADER, caller, claim_value
+from forebay_server.flow_runs.callers import (
+    CALLER_PARAMETERS,
+    CLAIM_HEADER,
+    RUN_TOKEN_HEADER,
+    caller,
+    claim_value,
+)
 from forebay_server.flow_runs.filters import FlowRunFilter, FlowRunSort, RunCriteria
 from forebay_server.idempotency.keys import CREATES
 from forebay_server.protocol import (
@@ -177,7 +185,8 @@ async def propose_state(id: UUID, body: Proposal, request: Request, db: Write) -
     """Propose a state for a run; a refusal is an answer, too.
 
     201 when the run has a new state, else 200. When the proposal is accepted, `X-Forebay-Claim`
-    names the claim that the run has now.
+    names the claim that the run has now; a worker that has claimed it is given
+    `X-Forebay-Run-Token` for the run's process.
     """
     who = caller(request, id)
     try:
@@ -194,6 +203,10 @@ async def propose_state(id: UUID, body: Proposal, request: Request, db: Write) -
     headers = {}
     if outcome.epoch is not None:
         headers[CLAIM_HEADER] = claim_value(id, outcome.epoch)
+        if who.worker_name is not None and body.state.type is StateType.PENDING:
+            authenticator: Authenticator = request.app.state.authenticator
+            token = authenticator.run_token(id, outcome.epoch)
+            headers |= {RUN_TOKEN_HEADER: token} if token else {}
     return Response(
         outcome.verdict.model_dump_json(),
         status_code=201 if outcome.is_written else 200,

@@ -9,7 +9,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from forebay.wire.logs import Log, LogCreate
 from forebay_server import sockets
-from forebay_server.access.objects import runs_of_pool
+from forebay_server.access.objects import runs_of_caller
 from forebay_server.db.engine import Transaction
 from forebay_server.idempotency.keys import CREATES
 from forebay_server.logs import queries, streaming
@@ -43,7 +43,8 @@ class FilterFrame(BaseModel):
 async def create_logs(lines: Lines, db: Write) -> Response:
     """Store lines; the runs that they name need not exist.
 
-    Of what a worker's token sends, lines of runs that are not of its pool are left out.
+    Of what a worker's token sends, lines of runs that are not of its pool are left out; of what
+    the token of a run sends, those of other runs.
     """
     await queries.create(db, await _allowed(db, lines))
     return Response(status_code=201)
@@ -53,7 +54,7 @@ async def _allowed(db: Transaction, lines: list[LogCreate]) -> list[LogCreate]:
     if db.pool_id is None:
         return lines
     named = {line.flow_run_id for line in lines if line.flow_run_id is not None}
-    known = await runs_of_pool(db, named, db.pool_id)
+    known = await runs_of_caller(db, named)
     return [line for line in lines if line.flow_run_id is None or line.flow_run_id in known]
 
 

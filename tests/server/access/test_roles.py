@@ -21,7 +21,10 @@ from forebay_server.openapi import document
 from forebay_server.routing import grants
 from forebay_server.settings import ServerSettings
 
-CALLERS = ("anonymous", "read", "worker P", "worker Q", "operator", "admin", "expired", "revoked")
+CALLERS = (
+    *("anonymous", "read", "worker P", "worker Q", "run", "another run"),
+    *("operator", "admin", "expired", "revoked"),
+)
 
 # The threat model, by what an operation is; written here a second time, so that a slip in the
 # server's table shows.
@@ -29,7 +32,7 @@ PUBLIC = ("/health", "/ready", "/version", "/admin/version")
 ASKING = r"/(filter|count|paginate|history|lateness|explain|validate|concurrency_status)$"
 ASKING_ELSEWHERE = ("/deployments/get_scheduled_flow_runs",)
 FOR_ALL = r"^/(hello|server|csrf-token|admin/storage|collections/views/.*|variables/name/.*)$"
-WORKERS_WORK = r"/(get_scheduled_flow_runs|claim|adopt|adoptable_runs|heartbeat|get_runs)$"
+WORKERS_WORK = r"/(get_scheduled_flow_runs|claim|adopt|adoptable_runs|report|heartbeat|get_runs)$"
 ENGINES_WORK = (
     r"^/(logs/|artifacts/|events|(v2/)?concurrency_limits/(increment|decrement)(-with-lease)?"
     r"|v2/concurrency_limits/leases/.*)$"
@@ -45,6 +48,12 @@ WORKERS_LOOK = (
     r"|/artifacts/(filter|count|latest/filter|latest/count|\{id\}|\{key\}/latest)"
     r"|/block_documents/\{id\}|/block_types/slug/\{slug\}/block_documents/name/.*)$"
 )
+# What the process of a run may do, and of which objects: its run, and what that is made from.
+RUNS_DO = (
+    rf"{REPORTS}|{ENGINES_WORK}|^/(block_documents/\{{id\}}"
+    r"|block_types/slug/\{slug\}/block_documents/name/.*|deployments/\{id\}|flows/\{id\}"
+    r"|artifacts/\{id\}|flow_runs/\{id\}(|/explain|/input/filter|/input/\{key\}))$"
+)
 POOLS_OWN = (
     r"^/(work_pools/\{(name|pool)\}|(work_queues|flow_runs|deployments|flows|artifacts)/\{id\})"
 )
@@ -56,7 +65,7 @@ def expected(method: str, path: str) -> set[str]:
     if path in PUBLIC:
         return set(CALLERS)
     if re.match(FOR_ALL, path) and method == "GET":
-        return {"read", "worker P", "worker Q", "operator", "admin"}
+        return {"read", "worker P", "worker Q", "run", "another run", "operator", "admin"}
     if re.search(WORKERS_WORK, path) and path not in ASKING_ELSEWHERE:
         return {"worker P", "admin"}
     if path.startswith("/tokens"):
@@ -65,7 +74,7 @@ def expected(method: str, path: str) -> set[str]:
     if path.startswith("/block_documents/") and not is_asking:
         return {"admin"}
     if re.match(ENGINES_WORK, path) and method == "POST":
-        return {"worker P", "worker Q", "operator", "admin"}
+        return {"worker P", "worker Q", "run", "another run", "operator", "admin"}
     allowed = {"operator", "admin"} | ({"read"} if is_asking else set())
     looks = is_asking and re.match(WORKERS_LOOK, path)
     reports = (
@@ -75,8 +84,11 @@ def expected(method: str, path: str) -> set[str]:
     )
     if looks or reports:
         allowed |= {"worker P"}
+        is_runs = re.match(RUNS_DO, path)
+        if is_runs:
+            allowed |= {"run"}
         if not re.match(POOLS_OWN, path):
-            allowed |= {"worker Q"}
+            allowed |= {"worker Q", "another run"} if is_runs else {"worker Q"}
     return allowed
 
 
@@ -138,11 +150,14 @@ async def ground(
     for name, body in wanted.items():
         made = await ground.made("/tokens", name=name, **body)
         ground.tokens[name], ids[name] = made["token"], made["id"]
-    flow = await ground.made("/flows/", name="f")
-    deployment = await ground.made(
-        "/deployments/", name="d", flow_id=flow["id"], work_pool_name="P"
-    )
-    run = await ground.made(f"/deployments/{deployment['id']}/create_flow_run")
+    for caller in ("another run", "run"):
+        flow = await ground.made("/flows/", name=caller)
+        deployment = await ground.made(
+            "/deployments/", name="d", flow_id=flow["id"], work_pool_name="P"
+        )
+        run = await ground.made(f"/deployments/{deployment['id']}/create_flow_run")
+        claimed = await ground.made("/work_pools/P/claim", worker_name="w", limit=1)
+        ground.tokens[caller] = claimed["runs"][0]["token"]
     ground.values |= {"flow": flow["id"], "deployment": deployment["id"], "run": run["id"]}
     artifact = await ground.made("/artifacts/", key="x", flow_run_id=run["id"])
     ground.values["artifact"] = artifact["id"]
@@ -187,8 +202,8 @@ async def test_each_operation_is_open_to_the_roles_of_the_threat_model(ground: G
             cells += 1
             statuses[caller] = answer.status_code
             is_open = answer.status_code not in (401, 403)
-            is_foreign = caller == "worker Q" and caller not in allowed
-            if is_foreign and "worker P" in allowed:
+            neighbour = {"worker Q": "worker P", "another run": "run"}.get(caller)
+            if caller not in allowed and neighbour in allowed:
                 is_open = answer.status_code != 404
             if is_open != (caller in allowed):
                 wrong.append(f"{method} {path} by {caller}: {answer.status_code}")
