@@ -41,6 +41,8 @@ class ClaimRow(Row, table=True):
     worker_name: str | None = Field(default=None, max_length=255)  # whose heartbeats renew it
     lease_seconds: float
     expires_at: datetime = Field(sa_type=UtcDateTime)
+    # Whether an admin took it by force beyond the limit of its pool or queue.
+    is_forced: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
     ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     # How often the lease began anew by itself since its worker was last heard of.
     extensions: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})

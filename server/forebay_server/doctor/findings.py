@@ -11,13 +11,19 @@ class Finding(BaseModel):
     check: str
     ok: bool
     detail: str
-    ids: list[str] = Field(default_factory=list, description="What is wrong, the first few.")
+    ids: list[str] = Field(default_factory=list, description="The first few of what is told.")
 
 
 def of_rows(check: str, count: int, ids: list[str], what: str) -> Finding:
     """A check that must find no row."""
     detail = f"no {what}" if not count else f"{count} {what}"
     return Finding(check=check, ok=not count, detail=detail, ids=ids[:SHOWN])
+
+
+def of_forced(count: int, live: int, ids: list[str]) -> Finding:
+    """How often an admin went beyond a limit, and in which runs lately; nothing here is wrong."""
+    detail = f"{count} claims beyond a limit, {live} of them held now"
+    return Finding(check="forced", ok=True, detail=detail, ids=ids)
 
 
 def of_schema(stored: str | None, newest: str) -> Finding:

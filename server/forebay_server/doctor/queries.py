@@ -26,7 +26,11 @@ async def check(database: Database) -> list[Finding]:
         schema = findings.of_schema(stored, newest_revision())
         found = [schema]
         if schema.ok:
-            found += [await _claims_of_ended_runs(db), await _unclaimed_runs(db)]
+            found += [
+                await _claims_of_ended_runs(db),
+                await _unclaimed_runs(db),
+                await _forced_claims(db),
+            ]
         return [*found, await _clock(db), findings.of_size(await _sizes(database, db))]
 
 
@@ -49,8 +53,25 @@ async def _unclaimed_runs(db: Transaction) -> Finding:
     return await _of_rows(db, "runs", wrong, "runs that are active without a claim")
 
 
+async def _forced_claims(db: Transaction) -> Finding:
+    """Limits hold but for these."""
+    forced = select(claims.c.flow_run_id).where(claims.c.is_forced)
+    live = forced.where(claim_queries.is_live())
+    forced = forced.where(claims.c.started_epoch.is_(None))  # an adopted claim is the same one
+    newest = forced.order_by(claims.c.created.desc(), claims.c.id.desc())
+    return findings.of_forced(
+        await _count(db, forced),
+        await _count(db, live),
+        [str(row.flow_run_id) for row in await db.rows(newest.limit(SHOWN))],
+    )
+
+
+async def _count(db: Transaction, rows: Select[Any]) -> int:
+    return int(await db.scalar(select(func.count()).select_from(rows.subquery())))
+
+
 async def _of_rows(db: Transaction, name: str, wrong: Select[Any], what: str) -> Finding:
-    count = int(await db.scalar(select(func.count()).select_from(wrong.subquery())))
+    count = await _count(db, wrong)
     ids = [str(row.id) for row in await db.rows(wrong.limit(SHOWN))] if count else []
     return findings.of_rows(name, count, ids, what)
 

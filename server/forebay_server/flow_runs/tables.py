@@ -57,6 +57,7 @@ class FlowRunRow(Row, table=True):
     labels: dict[str, Any] = json_object()
     job_variables: dict[str, Any] | None = Field(default=None, sa_type=Json)
     idempotency_key: str | None = Field(default=None, max_length=255)
+    request_digest: str | None = Field(default=None, max_length=64)  # of what came with the key
     parent_task_run_id: UUID | None = Field(default=None, index=True)
     infrastructure_document_id: UUID | None = None
     infrastructure_pid: str | None = None

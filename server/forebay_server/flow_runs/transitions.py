@@ -325,7 +325,11 @@ async def _write(
             columns["infrastructure_pid"] = None  # what an earlier claim started is not its own
         claim = claim_values(row, state, facts, worker_name=worker_name, lease=lease)
         changes.append(inserted(claims, claim))
-        _tell_if_exceeded(facts, row)
+        if claim["is_forced"]:
+            logger.warning(
+                "a forced transition exceeded a concurrency limit",
+                extra={"run_id": str(row.id), "holder": facts.proposer.holder},
+            )
     elif decision.claim is ClaimChange.RELEASE:
         epoch = None
         changes.append(claim_queries.release(row.id, state.timestamp))
@@ -356,6 +360,7 @@ def claim_values(
         "lease_seconds": lease,
         "expires_at": facts.now + timedelta(seconds=lease),
         "extensions": 0,
+        "is_forced": _exceeds_limit(facts),
     }
 
 
@@ -369,9 +374,6 @@ def _tell_work(db: Transaction, row: Row[Any], claim: ClaimChange, state: State)
         run_placed(db, row.pool_id, row.work_queue_id, state.state_details.scheduled_time)
 
 
-def _tell_if_exceeded(facts: Facts, row: Row[Any]) -> None:
-    if facts.intake is not None and not facts.intake.has_slot:
-        logger.warning(
-            "a forced transition exceeded a concurrency limit",
-            extra={"run_id": str(row.id), "holder": facts.proposer.holder},
-        )
+def _exceeds_limit(facts: Facts) -> bool:
+    """Whether a claim that is taken now has no free slot, which only force allows."""
+    return facts.intake is not None and not facts.intake.has_slot

@@ -35,7 +35,7 @@ async def test_a_database_in_use_is_well(api: httpx.AsyncClient, database: Datab
     checks = await found(database)
 
     assert {name for name, finding in checks.items() if not finding.ok} == set()
-    assert set(checks) == {"schema", "claims", "runs", "clock", "size"}
+    assert set(checks) == {"schema", "claims", "runs", "forced", "clock", "size"}
 
 
 async def test_a_claim_of_a_run_that_has_ended_is_found(
@@ -62,6 +62,42 @@ async def test_an_active_run_without_a_claim_is_found(
 
     assert not finding.ok
     assert finding.ids == [str(run)]
+
+
+async def test_claims_beyond_a_limit_are_counted_as_long_as_their_runs_are_kept(
+    api: httpx.AsyncClient, database: Database
+) -> None:
+    full = await a_place(database, "full", queue_limit=1)
+    within, first, second = [await a_run(database, full.queue_id) for _ in range(3)]
+    await propose(api, within, "RUNNING", force=True)
+    for run in (first, second):
+        await propose(api, run, "RUNNING", force=True)
+        await propose(api, run, "RUNNING", force=True)
+    await propose(api, second, "COMPLETED")
+
+    finding = (await found(database))["forced"]
+
+    assert finding.ok
+    assert finding.detail == "2 claims beyond a limit, 1 of them held now"
+    assert finding.ids == [str(second), str(first)]
+
+
+async def test_a_claim_beyond_a_limit_that_another_worker_adopts_is_counted_once(
+    api: httpx.AsyncClient, database: Database
+) -> None:
+    place = await a_place(database, concurrency_limit=0)
+    run = await a_run(database, place.queue_id)
+    await propose(api, run, "PENDING", worker="w1", force=True)
+    await propose(api, run, "RUNNING", worker="w1")
+    async with database.write() as db:
+        await db.execute(update(flow_runs).values(infrastructure_pid="job-1"))
+    body = {"worker_name": "w1", "flow_run_id": str(run), "infrastructure_id": "job-1"}
+    adopted = await api.post("/work_pools/p/adopt", json=body)
+
+    finding = (await found(database))["forced"]
+
+    assert adopted.status_code == 200, adopted.text
+    assert finding.detail == "1 claims beyond a limit, 1 of them held now"
 
 
 @pytest.mark.parametrize(("revision", "told"), [("0000", "migrates"), ("9999", "newer Forebay")])
