@@ -75,6 +75,12 @@ class ServerSettings(BaseSettings):
         "them: `forebay` (its own clients'; Prefect's are let pass, as Prefect does), `all` or "
         "`none`.",
     )
+    strict_run_keys: Strictness = Field(
+        default=Strictness.FOREBAY,
+        description="Whose request for a run is refused when its `idempotency_key` was given to "
+        "another run, asked for in other words: `forebay` (its own clients'; Prefect's get that "
+        "run, as from Prefect), `all` or `none`.",
+    )
 
     @field_validator("secret_key")
     @classmethod

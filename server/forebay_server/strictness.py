@@ -25,5 +25,12 @@ def _refuses_unknown_variables(request: Request) -> bool:
     return _is_refused(request, settings.unknown_job_variables)
 
 
+def _refuses_reused_keys(request: Request) -> bool:
+    settings: ServerSettings = request.app.state.settings
+    return _is_refused(request, settings.strict_run_keys)
+
+
 # Whether this request's job variables must be declared by the pool's template.
 RefusesUnknown = Annotated[bool, Depends(_refuses_unknown_variables)]
+# Whether this request's key for a run must not have been given to another run.
+RefusesReused = Annotated[bool, Depends(_refuses_reused_keys)]

@@ -10,7 +10,7 @@ from forebay_server.db.engine import Transaction
 from forebay_server.deployments import rules
 from forebay_server.errors import BadRequest
 from forebay_server.flow_runs import queries as runs
-from forebay_server.flow_runs.bookkeeping import stored_policy
+from forebay_server.flow_runs.bookkeeping import request_digest, stored_policy
 from forebay_server.flow_runs.tables import FlowRunRow
 from forebay_server.variables.hydration import BadReference, hydrate
 from forebay_server.work_pools.job_variables import check_known
@@ -23,12 +23,14 @@ async def create(
     body: DeploymentFlowRunCreate,
     *,
     refuses_unknown: bool = False,
+    refuses_reused: bool = False,
 ) -> tuple[FlowRun, bool]:
     """A run of `deployment` and whether it is new; a known idempotency key means the old one.
 
     Raises `BadRequest` for parameters that refer to nothing, `Conflict` for those that the
     deployment's schema does not allow, `Invalid` for job variables that do not fill the pool's
-    template; with `refuses_unknown` also for those of the run that it does not declare.
+    template; with `refuses_unknown` also for those of the run that it does not declare. With
+    `refuses_reused`, `Conflict` for a key that was given to another run.
     """
     try:
         parameters = await hydrate(db, {**deployment.parameters, **body.parameters})
@@ -70,7 +72,8 @@ async def create(
     if body.idempotency_key is None:
         run = await runs.create(db, run, body.state)
     else:
-        run, is_new = await runs.create_once(db, run, body.state)
+        run.request_digest = request_digest(body, deployment.id)
+        run, is_new = await runs.create_once(db, run, body.state, refuses_reused=refuses_reused)
         if not is_new:
             return await runs.read(db, run.id), False
     placed = runs.to_wire(

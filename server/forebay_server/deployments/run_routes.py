@@ -22,7 +22,7 @@ from forebay_server.errors import Invalid, ServerError
 from forebay_server.flow_runs import queries as runs
 from forebay_server.idempotency.keys import CREATES
 from forebay_server.protocol import Route, Write, page_limit
-from forebay_server.strictness import RefusesUnknown
+from forebay_server.strictness import RefusesReused, RefusesUnknown
 
 router = APIRouter(prefix="/deployments", tags=["Deployments"], route_class=Route)
 
@@ -60,10 +60,13 @@ async def create_flow_run(
     response: Response,
     db: Write,
     refuses_unknown: RefusesUnknown,
+    refuses_reused: RefusesReused,
 ) -> FlowRun:
     """Create a run of a deployment; a known idempotency key answers the old one (200)."""
     deployment = await queries.read(db, id)
-    run, is_new = await new_runs.create(db, deployment, body, refuses_unknown=refuses_unknown)
+    run, is_new = await new_runs.create(
+        db, deployment, body, refuses_unknown=refuses_unknown, refuses_reused=refuses_reused
+    )
     response.status_code = 201 if is_new else 200
     return run
 
@@ -74,13 +77,20 @@ async def create_flow_runs(
     body: Annotated[list[DeploymentFlowRunCreate], Body(max_length=MAX_NEW_RUNS)],
     db: Write,
     refuses_unknown: RefusesUnknown,
+    refuses_reused: RefusesReused,
 ) -> NewRunResults:
     """Create several runs of a deployment; one that is refused leaves the others alone."""
     deployment = await queries.read(db, id)
     results = []
     for each in body:
         try:
-            run, _ = await new_runs.create(db, deployment, each, refuses_unknown=refuses_unknown)
+            run, _ = await new_runs.create(
+                db,
+                deployment,
+                each,
+                refuses_unknown=refuses_unknown,
+                refuses_reused=refuses_reused,
+            )
         except ServerError as error:
             results.append(NewRunResult(status=NewRunStatus.FAILED, error=str(error)))
         else:

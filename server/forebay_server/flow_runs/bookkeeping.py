@@ -1,9 +1,13 @@
 """States as rows, and what a new one changes on its run. Pure; runs no statement."""
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
+from uuid import UUID
 
+import orjson
+from pydantic import BaseModel
 from sqlalchemy import Row
 
 from forebay.wire.flow_runs import FlowRunPolicy
@@ -67,6 +71,15 @@ def new_state(
         data=proposed.data,
         state_details=proposed.state_details.model_copy(update=filled),
     )
+
+
+def request_digest(body: BaseModel, deployment_id: UUID | None) -> str:
+    """Tells requests for different runs apart: SHA-256 of what was asked for, of which deployment.
+
+    A key that is left out and one that has its default value are the same.
+    """
+    asked = [str(deployment_id), body.model_dump(mode="json", exclude_defaults=True)]
+    return hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def stored_details(details: StateDetails) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from forebay.wire.states import StateCreate, StateType
 from forebay_server.db.engine import Transaction
 from forebay_server.errors import Invalid, NotFound
 from forebay_server.flow_runs import queries
-from forebay_server.flow_runs.bookkeeping import stored_policy
+from forebay_server.flow_runs.bookkeeping import request_digest, stored_policy
 from forebay_server.flow_runs.tables import FlowRunRow
 from forebay_server.work_pools import queries as pools
 from forebay_server.work_pools.job_variables import check_known
@@ -15,12 +15,17 @@ from forebay_server.work_queues import queries as queues
 
 
 async def create(
-    db: Transaction, body: FlowRunCreate, *, refuses_unknown: bool = False
+    db: Transaction,
+    body: FlowRunCreate,
+    *,
+    refuses_unknown: bool = False,
+    refuses_reused: bool = False,
 ) -> tuple[FlowRun, bool]:
     """The run and whether it is new: a known idempotency key gives back the known run.
 
     Raises `NotFound` for a pool or a queue that does not exist; with `refuses_unknown`, `Invalid`
-    for job variables that the pool's template does not declare.
+    for job variables that the pool's template does not declare; with `refuses_reused`, `Conflict`
+    for a key that was given to another run.
     """
     if refuses_unknown and body.job_variables and body.work_pool_name is not None:
         pool = await pools.read(db, body.work_pool_name)
@@ -47,7 +52,8 @@ async def create(
     if body.idempotency_key is None:
         run, is_new = await queries.create(db, row, state), True
     else:
-        run, is_new = await queries.create_once(db, row, state)
+        row.request_digest = request_digest(body, body.deployment_id)
+        run, is_new = await queries.create_once(db, row, state, refuses_reused=refuses_reused)
     if not is_new or queue is None:
         return await queries.read(db, run.id), is_new
     answer = queries.to_wire(

@@ -61,11 +61,12 @@ async def create(db: Transaction, run: FlowRunRow, state: StateCreate | None) ->
 
 
 async def create_once(
-    db: Transaction, run: FlowRunRow, state: StateCreate | None
+    db: Transaction, run: FlowRunRow, state: StateCreate | None, *, refuses_reused: bool = False
 ) -> tuple[FlowRunRow, bool]:
     """Store `run` unless its flow has one with its idempotency key; the run and whether it is new.
 
-    The unique constraint decides, so that two requests at once make one run.
+    The unique constraint decides, so that two requests at once make one run. With
+    `refuses_reused`, raises `Conflict` when the known run was asked for in other words.
     """
     first = await _complete(db, run, _stored_first(run, state))
     if not await _insert_new(db, [run]):
@@ -76,6 +77,12 @@ async def create_once(
             )
         )
         assert known is not None  # what the insert conflicted with
+        if refuses_reused and known.request_digest not in (None, run.request_digest):
+            raise Conflict(
+                "This idempotency_key was given to another run; use a new one, or ask for that "
+                "run in the same words.",
+                existing_id=str(known.id),
+            )
         return FlowRunRow(**known._mapping), False
     await db.execute(insert(flow_run_states).values(history_values(first)))
     flow_run_states_changed(db, [first])

@@ -44,7 +44,7 @@ from forebay_server.protocol import (
     page_of,
     page_offset,
 )
-from forebay_server.strictness import RefusesUnknown
+from forebay_server.strictness import RefusesReused, RefusesUnknown
 
 router = APIRouter(tags=["Flow runs"], route_class=Route)
 
@@ -92,10 +92,16 @@ class BulkProposal(BulkQuery):
 
 @router.post("/flow_runs/", status_code=201, dependencies=[CREATES])
 async def create_flow_run(
-    body: FlowRunCreate, response: Response, db: Write, refuses_unknown: RefusesUnknown
+    body: FlowRunCreate,
+    response: Response,
+    db: Write,
+    refuses_unknown: RefusesUnknown,
+    refuses_reused: RefusesReused,
 ) -> FlowRun:
     """Create a run; without a state it is PENDING. 200 with the known run for a known key."""
-    run, is_new = await placing.create(db, body, refuses_unknown=refuses_unknown)
+    run, is_new = await placing.create(
+        db, body, refuses_unknown=refuses_unknown, refuses_reused=refuses_reused
+    )
     if not is_new:
         response.status_code = 200
     return run
