@@ -40,7 +40,9 @@ else:
             self._name = name
 
         def __getattr__(self, module: str) -> ModuleType:
-            return import_module(f"{self._name}.{module}")
+            found = import_module(f"{self._name}.{module}")
+            setattr(self, module, found)  # found there from now on
+            return found
 
     calls, wire = _Package("forebay.calls"), _Package("forebay.wire")
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from forebay.errors import ForebayError, Interrupted
 from forebay.settings import ClientSettings
+from forebay_provider import rows
 from forebay_provider.reads import BulkReads
+from forebay_provider.rows import Row
 
 if TYPE_CHECKING:
     from forebay.calls import Call
@@ -60,6 +62,12 @@ class Connection:
         """The call's answer. Raises `ForebayError`."""
         reads = self._reads
         return reads.read(call) if reads is not None and call.method == "GET" else self._send(call)
+
+    def row(self, call: "Call[Any]") -> Row:
+        """The object that the API answers, as a row. Raises `ForebayError`."""
+        if self._reads is not None and call.method == "GET":
+            return self._reads.row(call)
+        return self._send(rows.of_object(call))
 
     def begin_changes(self) -> None:
         """From now on answer every read anew: what was read in bulk may be old."""

@@ -4,6 +4,7 @@ Raises as `servicer` says.
 """
 
 import logging
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from forebay_provider.framework.declarations import declaration, from_values, to
 from forebay_provider.framework.diagnostics import Diagnostic, Failure, to_messages, to_path
 from forebay_provider.framework.objects import Values
 from forebay_provider.framework.planning import Derive, plan
-from forebay_provider.framework.resource import Incomplete
+from forebay_provider.framework.resource import Incomplete, Resource
 from forebay_provider.moves import moved
 from forebay_provider.pb import tfplugin6_pb2 as pb
 from forebay_provider.private import create_key, with_create_key
@@ -81,8 +82,11 @@ class ManagedResources(Provided):
         with explained(f"Could not read {request.type_name}", resource.model):
             found = resource(connection).read(from_values(resource.model, state))
         new = None if found is None else objects.settled(found, state)
+        is_unchanged = new is not None and objects.is_same(new, state)
         return pb.ReadResource.Response(
-            new_state=objects.encode(resource.model, new),
+            new_state=(
+                request.current_state if is_unchanged else objects.encode(resource.model, new)
+            ),
             private=request.private,
             new_identity=identity.of(resource.model, resource.identity, new),
         )
@@ -93,14 +97,18 @@ class ManagedResources(Provided):
         resource = self.resource(request.type_name)
         model = resource.model
         prior = objects.decode_state(model, request.prior_state)
-        is_destroy = objects.decode(model, request.proposed_new_state) is None
+        is_destroy = objects.is_null(model, request.proposed_new_state)
         config = None if is_destroy else objects.decode(model, request.config)
-        result = plan(model, config, prior, _derive(resource))
+        result = plan(model, config, prior, *_derive(resource))
         private = request.prior_private
         if prior is None and result.planned is not None:
             private = with_create_key(request.planned_private or request.prior_private)
         return pb.PlanResourceChange.Response(
-            planned_state=objects.encode(model, result.planned),
+            planned_state=(
+                request.prior_state
+                if result.planned is prior
+                else objects.encode(model, result.planned)
+            ),
             requires_replace=[to_path(path) for path in result.replace],
             planned_private=private,
             planned_identity=identity.of(model, resource.identity, result.planned or prior),
@@ -221,15 +229,17 @@ class ManagedResources(Provided):
         )
 
 
-def _derive(resource: AnyResource) -> Derive:
-    """The resource's own `derive`, from values to values."""
+def _derive(resource: AnyResource) -> Iterator[Derive]:
+    """The resource's own `derive`, if it has one, from values to values."""
+    if resource.derive is Resource.derive:
+        return
 
     def derive(planned: Values, config: Values, prior: Values | None) -> Values:
         before = None if prior is None else from_values(resource.model, prior)
         given: Any = from_values(resource.model, config)
         return to_values(resource.derive(from_values(resource.model, planned), given, before))
 
-    return derive
+    yield derive
 
 
 def _current_identity(request: pb.ReadResource.Request) -> pb.ResourceIdentityData | None:

@@ -15,6 +15,7 @@ from forebay_provider.framework.declarations import (
 from forebay_provider.framework.kinds import DYNAMIC
 from forebay_provider.framework.semantics import means_same
 from forebay_provider.framework.values import Unknown
+from forebay_provider.rows import Row
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -60,9 +61,14 @@ def completed(plan: M, read: Callable[[], M]) -> M:
     return from_values(type(plan), _decided(values, to_values(read())))
 
 
-def from_wire(model: type[M], answer: "BaseModel") -> M:
+def from_wire(model: type[M], answer: "BaseModel | Row") -> M:
     """The object that the API answered; JSON objects become JSON text."""
-    return from_values(model, _from_json(model, answer.model_dump(mode="json")))
+    if isinstance(answer, dict):
+        return from_values(model, _from_json(model, answer))
+    # Times that nobody keeps cost most of it.
+    kept = {attribute.wire for attribute in declaration(model).attributes}
+    data = answer.model_dump(mode="json", include=kept)
+    return from_values(model, _from_json(model, data))
 
 
 def json_text(value: Any) -> str:
@@ -96,7 +102,9 @@ def _object_to_json(model: type[Any], values: Mapping[str, Any]) -> dict[str, An
 
 
 def _from_json(model: type[Any], data: Mapping[str, Any]) -> dict[str, Any]:
-    return {a.name: _value_of(a, data.get(a.wire)) for a in declaration(model).attributes}
+    return {
+        a.name: _value_of(a, data.get(a.wire, a.default)) for a in declaration(model).attributes
+    }
 
 
 def _value_of(attribute: Attribute, value: Any) -> Any:

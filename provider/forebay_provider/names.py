@@ -56,7 +56,7 @@ def no_such_id(noun: str, text: str, forms: str) -> Failure:
     )
 
 
-def name_taken(type_name: str, name: str, id: UUID, import_id: str) -> Conflict:
+def name_taken(type_name: str, name: str, id: object, import_id: str) -> Conflict:
     """The error of a create whose name is taken: what there is, and how to take it over."""
     label = re.sub(r"\W+", "_", name)
     message = (

@@ -6,15 +6,19 @@ never pays for a large server. What no page holds is read by itself, so that onl
 endpoint decides that it is gone.
 """
 
+import json
 import re
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from forebay.errors import ApiError
+from forebay_provider import rows
 from forebay_provider.api import calls
+from forebay_provider.rows import Row
 
 if TYPE_CHECKING:
     from forebay.calls import Call
@@ -34,6 +38,7 @@ class Listing:
     paths: str  # pattern of those reads
     page: Callable[[int], "Call[Any]"]  # by offset
     answers: Callable[[Any], dict[str, Any]]  # by path
+    is_of_rows: bool = False  # whether the objects are kept as rows
 
 
 def _segment(name: object) -> str:
@@ -45,16 +50,19 @@ def _segment(name: object) -> str:
 LISTINGS = (
     Listing(
         r"/work_pools/[^/]+",
-        lambda offset: calls.work_pools.filter(limit=PAGE, offset=offset),
-        lambda pool: {f"/work_pools/{_segment(pool.name)}": pool},
+        lambda offset: rows.of_page(calls.work_pools.filter(limit=PAGE, offset=offset)),
+        lambda pool: {f"/work_pools/{_segment(pool.get('name'))}": pool},
+        is_of_rows=True,
     ),
     Listing(
         r"/work_queues/[^/]+|/work_pools/[^/]+/queues/[^/]+",
-        lambda offset: calls.work_queues.filter_all(limit=PAGE, offset=offset),
+        lambda offset: rows.of_page(calls.work_queues.filter_all(limit=PAGE, offset=offset)),
         lambda queue: {
-            f"/work_queues/{queue.id}": queue,
-            f"/work_pools/{_segment(queue.work_pool_name)}/queues/{_segment(queue.name)}": queue,
+            f"/work_queues/{queue['id']}": queue,
+            f"/work_pools/{_segment(queue.get('work_pool_name'))}/queues/"
+            f"{_segment(queue.get('name'))}": queue,
         },
+        is_of_rows=True,
     ),
     Listing(
         r"/flows/[^/]+|/flows/name/[^/]+",
@@ -112,16 +120,33 @@ class BulkReads:
 
     def read(self, call: "Call[T]") -> T:
         """The answer to a read. Raises `ForebayError`."""
-        for listing, loaded in self._loaded:
-            if re.fullmatch(listing.paths, call.path):
-                with loaded.lock:
-                    self._load(listing, loaded, call.path)
-                    answers = loaded.answers
-                if call.path in answers:
-                    found: T = answers[call.path]
-                    return found
-        answer: T = self._send(call)
+        answer: T
+        found = self._find(call.path)
+        if found is not None:
+            is_row, answer = found
+            if not is_row:
+                return answer
+            with suppress(ValueError):  # the answer to the read itself will tell what is wrong
+                return call.parse(json.dumps(answer).encode())
+        answer = self._send(call)
         return answer
+
+    def row(self, call: "Call[Any]") -> Row:
+        """The answer to a read of an object that is kept as a row. Raises `ForebayError`."""
+        found = self._find(call.path)
+        row: Row = self._send(rows.of_object(call)) if found is None else found[1]
+        return row
+
+    def _find(self, path: str) -> tuple[bool, Any] | None:
+        """The loaded answer to a read and whether it is a row; None if none is loaded."""
+        for listing, loaded in self._loaded:
+            if re.fullmatch(listing.paths, path):
+                with loaded.lock:
+                    self._load(listing, loaded, path)
+                    answers = loaded.answers
+                if path in answers:
+                    return listing.is_of_rows, answers[path]
+        return None
 
     def _load(self, listing: Listing, loaded: _Loaded, path: str) -> None:
         """Load pages until one has the answer, or as many as this read is worth."""

@@ -7,29 +7,25 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from forebay.calls import Call, call, segment
-from forebay.wire.base import format_time
-from forebay.wire.work_pools import DRAIN_HEADER, Worker, WorkPool, WorkPoolCreate, WorkPoolUpdate
 
 if TYPE_CHECKING:
     from forebay.wire.flow_runs import ScheduledFlowRun
     from forebay.wire.slots import WorkPoolSlots
-
-# The shapes of runs are imported where they are used: they cost each plan that reads a pool
-# 20 ms of CPU.
+    from forebay.wire.work_pools import Worker, WorkPool, WorkPoolCreate, WorkPoolUpdate
 
 
-def create(body: WorkPoolCreate, *, idempotency_key: str | None = None) -> Call[WorkPool]:
+def create(body: "WorkPoolCreate", *, idempotency_key: str | None = None) -> "Call[WorkPool]":
     """Create a pool with its default queue. 409 when the name is taken."""
     headers = {"Idempotency-Key": idempotency_key} if idempotency_key else None
-    return call("POST", "/work_pools/", WorkPool, body, headers=headers)
+    return call("POST", "/work_pools/", "work_pools.WorkPool", body, headers=headers)
 
 
-def read(name: str) -> Call[WorkPool]:
+def read(name: str) -> "Call[WorkPool]":
     """One pool by name."""
-    return call("GET", f"/work_pools/{segment(name)}", WorkPool)
+    return call("GET", f"/work_pools/{segment(name)}", "work_pools.WorkPool")
 
 
-def update(name: str, body: WorkPoolUpdate) -> Call[None]:
+def update(name: str, body: "WorkPoolUpdate") -> Call[None]:
     """Change the fields that are set on `body`."""
     return call("PATCH", f"/work_pools/{segment(name)}", None, body, is_repeatable=True)
 
@@ -41,11 +37,13 @@ def delete(name: str) -> Call[None]:
 
 def filter(
     *, ids: Sequence[UUID] | None = None, limit: int | None = None, offset: int = 0
-) -> Call[list[WorkPool]]:
+) -> "Call[list[WorkPool]]":
     """Pools by name; at most 200 a page."""
     criteria = {"id": {"any_": [str(i) for i in ids]}} if ids is not None else None
     body = {"work_pools": criteria, "limit": limit, "offset": offset}
-    return call("POST", "/work_pools/filter", list[WorkPool], body, is_repeatable=True)
+    return call(
+        "POST", "/work_pools/filter", "list[work_pools.WorkPool]", body, is_repeatable=True
+    )
 
 
 def due_runs(
@@ -61,14 +59,16 @@ def due_runs(
     In the name of a `worker` it also shows that the queues are served.
     """
     from forebay.calls.flow_runs import WORKER_HEADER
-    from forebay.wire.flow_runs import ScheduledFlowRun
+    from forebay.wire.base import format_time
 
     body: dict[str, Any] = {"work_queue_names": list(queue_names or []) or None, "limit": limit}
     if scheduled_before is not None:
         body["scheduled_before"] = format_time(scheduled_before)
     path = f"/work_pools/{segment(name)}/get_scheduled_flow_runs"
     headers = {WORKER_HEADER: worker} if worker else None
-    return call("POST", path, list[ScheduledFlowRun], body, headers=headers, is_repeatable=True)
+    return call(
+        "POST", path, "list[flow_runs.ScheduledFlowRun]", body, headers=headers, is_repeatable=True
+    )
 
 
 def heartbeat(
@@ -103,10 +103,10 @@ def drain_worker(pool: str, name: str) -> Call[None]:
     return call("POST", path, is_repeatable=True)
 
 
-def workers(name: str) -> Call[list[Worker]]:
+def workers(name: str) -> "Call[list[Worker]]":
     """A pool's workers, the latest heartbeat first."""
     path = f"/work_pools/{segment(name)}/workers/filter"
-    return call("POST", path, list[Worker], {}, is_repeatable=True)
+    return call("POST", path, "list[work_pools.Worker]", {}, is_repeatable=True)
 
 
 def delete_worker(pool: str, name: str) -> Call[None]:
@@ -118,12 +118,12 @@ def slots(
     name: str, *, page: int = 1, limit: int | None = None, runs_of_each: int | None = None
 ) -> "Call[WorkPoolSlots]":
     """A pool's queues with the runs that hold their slots; at most 200 queues a page."""
-    from forebay.wire.slots import WorkPoolSlots
-
     path = f"/work_pools/{segment(name)}/concurrency_status"
     body = {"page": page, "limit": limit, "flow_run_limit": runs_of_each}
-    return call("POST", path, WorkPoolSlots, body, is_repeatable=True)
+    return call("POST", path, "slots.WorkPoolSlots", body, is_repeatable=True)
 
 
 def _is_asked_to_drain(answer: None, headers: Mapping[str, str]) -> bool:
+    from forebay.wire.work_pools import DRAIN_HEADER
+
     return DRAIN_HEADER.lower() in headers

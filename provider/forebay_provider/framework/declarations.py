@@ -152,15 +152,25 @@ def declaration(model: type[Any] | object) -> Declaration:
 
 def from_values(model: type[M], values: Mapping[str, Any]) -> M:
     """An instance with `values` by attribute name; what is missing is None."""
-    return model(**{a.name: _map_nested(a, values.get(a.name), from_values) for a in _each(model)})
+    instance = object.__new__(model)
+    own = instance.__dict__
+    for a in _each(model):
+        value = values.get(a.name)
+        own[a.name] = value if a.nested is None else _map_nested(a, value, from_values)
+    return instance
 
 
 def to_values(instance: object) -> dict[str, Any]:
     """The values of an instance by attribute name."""
-    return {
-        a.name: _map_nested(a, getattr(instance, a.name), lambda _, nested: to_values(nested))
-        for a in _each(instance)
-    }
+    values = {}
+    for a in _each(instance):
+        value = getattr(instance, a.name)
+        values[a.name] = value if a.nested is None else _map_nested(a, value, _values_of)
+    return values
+
+
+def _values_of(_: type[Any], instance: object) -> dict[str, Any]:
+    return to_values(instance)
 
 
 def _each(model: type[Any] | object) -> tuple[Attribute, ...]:

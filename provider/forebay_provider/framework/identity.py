@@ -16,6 +16,8 @@ from forebay_provider.pb import tfplugin6_pb2 as pb
 Values = dict[str, Any]
 Names = tuple[str, ...]
 
+_kinds: dict[tuple[type[Any], Names], Object] = {}  # made on first use
+
 
 def schema(model: type[Any], names: Names) -> pb.ResourceIdentitySchema:
     """The identity schema of a type."""
@@ -60,5 +62,7 @@ def upgrade(model: type[Any], names: Names, stored: pb.RawState) -> pb.ResourceI
 
 
 def _kind(model: type[Any], names: Names) -> Object:
-    kinds = declaration(model).kind.attributes
-    return Object({name: kinds[name] for name in names})
+    if (model, names) not in _kinds:
+        kinds = declaration(model).kind.attributes
+        _kinds[model, names] = Object({name: kinds[name] for name in names})
+    return _kinds[model, names]

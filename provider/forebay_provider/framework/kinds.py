@@ -28,6 +28,10 @@ class Mismatch(Exception):
 class Kind:
     """A type. Null and unknown belong to every type and are handled here."""
 
+    # Of a primitive type: values of this Python type are read as they are and compared with `==`.
+    # Objects look at it themselves, because most of what a plan costs here is calls per attribute.
+    exact: type[Any] | None = None
+
     def constraint(self) -> Any:
         """The type constraint as JSON values."""
         raise NotImplementedError
@@ -68,6 +72,8 @@ class Kind:
 
 
 class _String(Kind):
+    exact = str
+
     def constraint(self) -> str:
         return "string"
 
@@ -78,6 +84,8 @@ class _String(Kind):
 
 
 class _Bool(Kind):
+    exact = bool
+
     def constraint(self) -> str:
         return "bool"
 
@@ -88,6 +96,8 @@ class _Bool(Kind):
 
 
 class _Number(Kind):
+    exact = int
+
     def constraint(self) -> str:
         return "number"
 
@@ -243,16 +253,32 @@ class Object(Kind):
 
     def _read(self, raw: Any, path: Path) -> dict[str, Any]:
         self._check(raw, path)
-        return {n: k.read(raw.get(n), (*path, n)) for n, k in self.attributes.items()}
+        return self._each(raw, path, "read")
 
     def _write(self, value: Any, path: Path) -> dict[str, Any]:
         self._check(value, path)
-        return {n: k.write(value.get(n), (*path, n)) for n, k in self.attributes.items()}
+        written = {}
+        for name, kind in self.attributes.items():
+            item = value.get(name)
+            # A whole number may still be too large for MessagePack.
+            if item is not None and (type(item) is not kind.exact or kind is NUMBER):
+                item = kind.write(item, (*path, name))
+            written[name] = item
+        return written
 
     def _upgrade(self, raw: Any, path: Path) -> dict[str, Any]:
         if not isinstance(raw, dict):
             raise Mismatch(path, f"an object is required, not {_name(raw)}")
-        return {n: k.upgrade(raw.get(n), (*path, n)) for n, k in self.attributes.items()}
+        return self._each(raw, path, "upgrade")
+
+    def _each(self, raw: dict[str, Any], path: Path, verb: str) -> dict[str, Any]:
+        values = {}
+        for name, kind in self.attributes.items():
+            value = raw.get(name)
+            if value is not None and type(value) is not kind.exact:
+                value = getattr(kind, verb)(value, (*path, name))
+            values[name] = value
+        return values
 
     def _check(self, raw: Any, path: Path) -> None:
         if not isinstance(raw, dict):
@@ -262,7 +288,11 @@ class Object(Kind):
             raise Mismatch(path, f"the object has no attribute {extra}")
 
     def _same(self, one: Any, other: Any) -> bool:
-        return all(k.same(one.get(n), other.get(n)) for n, k in self.attributes.items())
+        for name, kind in self.attributes.items():
+            mine, its = one.get(name), other.get(name)
+            if mine is not its and not kind.same(mine, its):
+                return False
+        return True
 
 
 class Tuple(Kind):

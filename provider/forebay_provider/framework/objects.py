@@ -37,6 +37,22 @@ def decode_state(model: type[Any], message: pb.DynamicValue) -> Values | None:
     return values
 
 
+def is_null(model: type[Any], message: pb.DynamicValue) -> bool:
+    """Whether there is no object. Raises `Failure`."""
+    # Planning asks this of every object, and the rest of the value does not matter there.
+    first = message.msgpack[:1]
+    is_object = bool(first) and (first[0] & 0xF0 == 0x80 or first[0] in (0xDE, 0xDF))
+    return not is_object and decode(model, message) is None
+
+
+def is_same(one: Values, other: Values) -> bool:
+    """Whether two objects have the very same values, without a look into nested ones."""
+    return all(
+        value is other[name] or (isinstance(value, str) and value == other[name])
+        for name, value in one.items()
+    )
+
+
 def encode(model: type[Any], values: Values | None) -> pb.DynamicValue:
     """The message of an object; None is null. Raises `Failure`."""
     return codec.encode(declaration(model).kind, values)

@@ -41,7 +41,7 @@ def keep_form(model: type[Any], values: dict[str, Any], like: dict[str, Any]) ->
 
 
 def _keep(attribute: Attribute, value: Any, like: Any) -> Any:
-    if means_same(attribute, value, like):
+    if value is like or means_same(attribute, value, like):
         return like
     nested = attribute.nested
     if nested is None or isinstance(attribute.kind, Set) or not _continues(value, like):

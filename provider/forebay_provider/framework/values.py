@@ -15,6 +15,7 @@ class Unknown:
 
 
 UNKNOWN = Unknown()
+_PLAIN = (str, int)  # what most values are, and always known
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,8 @@ class Dynamic:
 
 def is_known(value: object) -> bool:
     """Whether `value` and everything in it is decided."""
+    if value is None or isinstance(value, _PLAIN):
+        return True
     if isinstance(value, Unknown):
         return False
     if isinstance(value, dict):

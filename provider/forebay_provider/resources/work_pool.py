@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 from forebay.errors import Conflict, ForebayError, NotFound
@@ -35,9 +35,7 @@ from forebay_provider.names import (
 )
 from forebay_provider.resources import job_template
 from forebay_provider.resources.job_variables import problems
-
-if TYPE_CHECKING:
-    import forebay.wire.work_pools
+from forebay_provider.rows import Row
 
 
 @model
@@ -235,19 +233,19 @@ class WorkPoolResource(Resource[WorkPool, Connection]):
     def create(self, plan: WorkPool, key: str) -> WorkPool:
         body = to_wire(_without_defaults(_as_sent(plan)), wire.work_pools.WorkPoolCreate)
         try:
-            made = self.client.send(calls.work_pools.create(body, idempotency_key=key))
+            made = self.client.row(calls.work_pools.create(body, idempotency_key=key))
         except Conflict:
-            existing = self.client.send(calls.work_pools.read(plan.name))
-            raise name_taken("forebay_work_pool", plan.name, existing.id, plan.name) from None
+            existing = self.client.row(calls.work_pools.read(plan.name))
+            raise name_taken("forebay_work_pool", plan.name, existing["id"], plan.name) from None
         try:
-            self._change_default_queue(plan, None, made.default_queue_id)
+            self._change_default_queue(plan, None, _default_queue_id(made))
             return completed(plan, lambda: self._found(made, plan))
         except ForebayError as error:
             raise Incomplete(self._found(made, None), error) from error
 
     def read(self, state: WorkPool) -> WorkPool | None:
         try:
-            pool = self.client.send(calls.work_pools.read(state.name))
+            pool = self.client.row(calls.work_pools.read(state.name))
         except NotFound:
             return None
         return self._found(pool, state)
@@ -258,7 +256,7 @@ class WorkPoolResource(Resource[WorkPool, Connection]):
             self.client.send(calls.work_pools.update(state.name, body))
         self._change_default_queue(plan, state, as_uuid(state.default_queue_id))
         read = calls.work_pools.read(state.name)
-        return completed(plan, lambda: self._found(self.client.send(read), plan))
+        return completed(plan, lambda: self._found(self.client.row(read), plan))
 
     def delete(self, state: WorkPool) -> None:
         if not state.force_destroy and (users := self._deployments(state.name)):
@@ -280,7 +278,7 @@ class WorkPoolResource(Resource[WorkPool, Connection]):
             name = named[0].name if named else text
         return from_values(WorkPool, {"name": name})
 
-    def _found(self, pool: "forebay.wire.work_pools.WorkPool", like: WorkPool | None) -> WorkPool:
+    def _found(self, pool: Row, like: WorkPool | None) -> WorkPool:
         """The pool as it is, with as much of it as `like` says; one imported says all of it."""
         found = from_wire(WorkPool, pool)
         for name, value in _EXTENSIONS.items():
@@ -298,9 +296,10 @@ class WorkPoolResource(Resource[WorkPool, Connection]):
                 found.base_job_template = None
         if like.storage_configuration is None and found.storage_configuration == _NO_STORAGE:
             found.storage_configuration = None
-        if pool.default_queue_id and (is_import or like.default_queue is not None):
-            call = calls.work_queues.read_by_id(pool.default_queue_id)
-            found.default_queue = from_wire(DefaultQueue, self.client.send(call))
+        queue_id = _default_queue_id(pool)
+        if queue_id and (is_import or like.default_queue is not None):
+            call = calls.work_queues.read_by_id(queue_id)
+            found.default_queue = from_wire(DefaultQueue, self.client.row(call))
         return found
 
     def _change_default_queue(
@@ -321,6 +320,10 @@ class WorkPoolResource(Resource[WorkPool, Connection]):
         """The deployments of a pool, named."""
         found = self.client.send(calls.deployments.filter(pool_names=[pool]))
         return some_of(deployment.name for deployment in found)
+
+
+def _default_queue_id(pool: Row) -> UUID | None:
+    return as_uuid(pool.get("default_queue_id") or "")
 
 
 _NO_STORAGE = from_values(StorageConfiguration, {})

@@ -15,6 +15,7 @@ from forebay_provider.framework.resource import Resource
 from forebay_provider.framework.values import is_known
 from forebay_provider.mapping import completed, from_wire, to_wire
 from forebay_provider.names import MAX_INT, NAME, as_uuid, name_taken, no_such_id, some_of
+from forebay_provider.rows import Row
 
 if TYPE_CHECKING:
     import forebay.wire.work_queues
@@ -102,16 +103,16 @@ class WorkQueueResource(Resource[WorkQueue, Connection]):
         pool = plan.work_pool_name
         body = to_wire(plan, wire.work_queues.WorkQueueCreate)
         try:
-            made = self.client.send(calls.work_queues.create(pool, body, idempotency_key=key))
+            made = self.client.row(calls.work_queues.create(pool, body, idempotency_key=key))
         except NotFound:
             problem = FieldProblem(("work_pool_name",), f'there is no work pool "{pool}"')
             raise Invalid(problem.message, problems=(problem,)) from None
         except Conflict:
-            existing = self.client.send(calls.work_queues.read(pool, plan.name))
+            existing = self.client.row(calls.work_queues.read(pool, plan.name))
             if plan.adopt_existing:
                 return self.update(plan, _found(existing, plan))
             path = f"{pool}/{plan.name}"
-            raise name_taken("forebay_work_queue", plan.name, existing.id, path) from None
+            raise name_taken("forebay_work_queue", plan.name, existing["id"], path) from None
         return _found(made, plan)
 
     def read(self, state: WorkQueue) -> WorkQueue | None:
@@ -121,7 +122,7 @@ class WorkQueueResource(Resource[WorkQueue, Connection]):
             calls.work_queues.read_by_id(id) if id else by_name(state.work_pool_name, state.name)
         )
         try:
-            return _found(self.client.send(call), state)
+            return _found(self.client.row(call), state)
         except NotFound:
             return None
 
@@ -135,13 +136,13 @@ class WorkQueueResource(Resource[WorkQueue, Connection]):
         if body.model_fields_set:
             self.client.send(calls.work_queues.update(pool, plan.name, body))
         read = calls.work_queues.read(pool, plan.name)
-        return completed(plan, lambda: _found(self.client.send(read), plan))
+        return completed(plan, lambda: _found(self.client.row(read), plan))
 
     def delete(self, state: WorkQueue) -> None:
         pool, name = state.work_pool_name, state.name
         with suppress(NotFound):
-            default_id = self.client.send(calls.work_pools.read(pool)).default_queue_id
-            if str(default_id) != state.id:
+            default_id = self.client.row(calls.work_pools.read(pool)).get("default_queue_id")
+            if default_id != state.id:
                 self.client.send(calls.work_queues.delete(pool, name))
             elif state.adopt_existing:
                 self.client.send(calls.work_queues.update(pool, name, _reset()))
@@ -162,7 +163,7 @@ class WorkQueueResource(Resource[WorkQueue, Connection]):
         return from_values(WorkQueue, {"work_pool_name": pool, "name": queue})
 
 
-def _found(answer: "forebay.wire.work_queues.WorkQueue", like: WorkQueue) -> WorkQueue:
+def _found(answer: Row, like: WorkQueue) -> WorkQueue:
     found = from_wire(WorkQueue, answer)
     found.adopt_existing = like.adopt_existing or False
     return found
