@@ -33,14 +33,14 @@ from forebay_server.services.foreman import FOREMAN
 from forebay_server.services.late_runs import LATE_RUNS
 from forebay_server.services.leases import LEASES
 from forebay_server.services.loops import Service, run_forever
-from forebay_server.services.rescuer import RESCUER
+from forebay_server.services.rescuer import rescuer
 from forebay_server.services.retention import retention
 from forebay_server.services.scheduler import SCHEDULER
 from forebay_server.settings import ServerSettings
 from forebay_server.work_pools.notices import WORK, WorkNotice
 
 RELAYED: dict[Topic[Any], type] = {WORK: WorkNotice, EVENTS: Notice, LINES: Lines}
-SERVICES: tuple[Service, ...] = (EXPIRY, FOREMAN, LATE_RUNS, LEASES, RESCUER, SCHEDULER)
+SERVICES: tuple[Service, ...] = (EXPIRY, FOREMAN, LATE_RUNS, LEASES, SCHEDULER)
 
 
 def create_app(settings: ServerSettings) -> FastAPI:
@@ -49,13 +49,14 @@ def create_app(settings: ServerSettings) -> FastAPI:
     recorder = Recorder(database)
     waiting_room = WaitingRoom(database.broker)
     relay = Relay(database, RELAYED, waiting_room.look_again)
+    sweeping = rescuer(settings.sweep_seconds)
     kept = retention(days=settings.events_kept_days, most=settings.events_kept_most)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         tasks = [
             asyncio.create_task(run_forever(service, database), name=service.name)
-            for service in ((*SERVICES, kept) if settings.run_services else ())
+            for service in ((*SERVICES, sweeping, kept) if settings.run_services else ())
         ]
         async with recorder.running(), waiting_room.open(app.state.stopping), relay.open():
             yield

@@ -62,6 +62,13 @@ class ServerSettings(BaseSettings):
         pattern="^(FULL|NORMAL)$",
         description="NORMAL may lose the last writes on power loss.",
     )
+    sweep_seconds: float = Field(
+        default=5.0,
+        ge=0.1,
+        le=5.0,
+        description="How often each process looks for runs whose workers are lost. That much "
+        "later than its lease ends, at most, such a run moves on.",
+    )
     events_kept_days: float = Field(
         default=7, ge=0, le=3650, description="How long events of clients are kept."
     )

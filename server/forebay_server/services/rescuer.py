@@ -12,7 +12,6 @@ from forebay_server.services.loops import Service
 
 logger = logging.getLogger(__name__)
 
-EVERY_SECONDS = 5.0
 MOST_AT_ONCE = 200  # the rest waits for the next sweep
 GREATEST_JUMP_SECONDS = 5.0
 GREATEST_PAUSE_SECONDS = 10.0  # between sweeps; half a lease of Forebay's own workers
@@ -82,4 +81,6 @@ class Rescuer:
         return (at - last).total_seconds() - passed if last is not None else 0.0
 
 
-RESCUER = Service("rescuer", EVERY_SECONDS, Rescuer().tick)
+def rescuer(every_seconds: float) -> Service:
+    """The service that looks for expired claims so often; a process has one."""
+    return Service("rescuer", every_seconds, Rescuer().tick)
