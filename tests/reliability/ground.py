@@ -90,7 +90,11 @@ class Ground:
     _files: list[IO[bytes]] = field(default_factory=list)
 
     def server(
-        self, *options: str, log_level: str = "warning", database_url: str | None = None
+        self,
+        *options: str,
+        log_level: str = "warning",
+        database_url: str | None = None,
+        **environment: str,
     ) -> Server:
         """Start a server without authentication; returns once it is ready.
 
@@ -100,7 +104,11 @@ class Ground:
         # The same home as other servers of this database, as they share the key of its secrets.
         popen, log = self._spawn(
             [*command, "--database-url", database_url or self.database_url, *options],
-            {"FOREBAY_HOME": str(self.folder / "home"), "FOREBAY_LOG_LEVEL": log_level},
+            {
+                "FOREBAY_HOME": str(self.folder / "home"),
+                "FOREBAY_LOG_LEVEL": log_level,
+                **environment,
+            },
             subprocess.PIPE,
         )
         assert popen.stdout is not None

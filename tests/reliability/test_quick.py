@@ -53,8 +53,9 @@ def test_runs_of_killed_workers_move_on() -> None:
     holds("kill_worker", kill_worker.play, Options(seconds=20))
 
 
-def test_a_worker_that_stood_still_changes_nothing() -> None:
-    holds("zombie", zombie.play, Options())
+@pytest.mark.postgres
+def test_a_worker_and_a_server_that_stood_still_change_nothing() -> None:
+    holds("zombie", zombie.play, Options("postgres"))
 
 
 def test_what_a_killed_server_has_acknowledged_is_there() -> None:

@@ -1,6 +1,6 @@
-"""Workers stand still for longer than their leases and come back: what they write is refused.
+"""Workers and servers stand still for longer than their leases and come back: nothing changes.
 
-`python -m tests.reliability.zombie`.
+`python -m tests.reliability.zombie`; with `--db postgres` a server stands still, too.
 """
 
 import asyncio
@@ -15,11 +15,12 @@ import httpx2 as httpx
 from tests.reliability.clients import a_flow, a_run, client, sent
 from tests.reliability.ground import Figures, Ground, Process, main
 from tests.reliability.observers import contradictions, looking
+from tests.reliability.zombie_server import server_stands_still
 
 HEARTBEAT_SECONDS = 1  # hence a lease of 4
 LEASE_SECONDS = 4.0
+SWEEP_SECONDS = 0.5
 PHASE_SECONDS = 30.0
-LATE_SECONDS = 3.0  # in which a worker that is back writes what it has to
 TEMPLATE = {"job_configuration": {"command": "sleep 600"}, "variables": {"type": "object"}}
 STALE = (
     {"type": "RUNNING"},
@@ -62,6 +63,28 @@ async def _online(api: httpx.AsyncClient, pool: str) -> None:
         if time.monotonic() > deadline:
             raise RuntimeError("the worker did not come up")
         await asyncio.sleep(0.05)
+
+
+async def _beaten(api: httpx.AsyncClient, worker: str, *, times: int) -> None:
+    """Return once the worker was heard of so many times more."""
+    deadline = time.monotonic() + PHASE_SECONDS
+    heard = set()
+    while len(heard) <= times:
+        workers = await sent(api, "POST", "/work_pools/zombie/workers/filter", {})
+        heard |= {each["last_heartbeat_time"] for each in workers if each["name"] == worker}
+        if time.monotonic() > deadline:
+            raise RuntimeError("the worker did not come back")
+        await asyncio.sleep(0.05)
+
+
+async def _has_ended(pid: int) -> bool:
+    """Whether the process ends in time."""
+    deadline = time.monotonic() + PHASE_SECONDS
+    while _is_alive(pid):
+        if time.monotonic() > deadline:
+            return False
+        await asyncio.sleep(0.05)
+    return True
 
 
 def _freeze(*pids: int) -> None:
@@ -110,7 +133,9 @@ async def _held_by_frozen(ground: Ground, api_url: str, api: httpx.AsyncClient) 
     before = [await _rescued(api, run) for run in (running, pending)]
     await asyncio.sleep(began + 1.5 * LEASE_SECONDS - time.monotonic())
     _thaw(old.pid)
-    await asyncio.sleep(LATE_SECONDS)
+    # By its second beat it has heard what has become of its runs, and done what it does then.
+    await _beaten(api, "old", times=2)
+    is_ended = await _has_ended(child)
     tried = accepted = 0
     for run in (running, pending):
         more, taken = await _write_late(api, run, "old")
@@ -120,7 +145,6 @@ async def _held_by_frozen(ground: Ground, api_url: str, api: httpx.AsyncClient) 
         (a["state_id"], a["infrastructure_pid"]) != (b["state_id"], b["infrastructure_pid"])
         for a, b in zip(after, before, strict=True)
     )
-    is_ended = not _is_alive(child)
     for worker in (old, new):
         worker.kill()
     return {
@@ -160,9 +184,18 @@ def _is_alive(pid: int) -> bool:
 
 
 async def _stand_still(ground: Ground) -> Figures:
-    server = ground.server()
+    often = {"FOREBAY_SWEEP_SECONDS": str(SWEEP_SECONDS)}
+    server = ground.server(**often)
     async with client(server.api_url) as api:
-        figures = await _held_by_frozen(ground, server.api_url, api)
+        workers = _held_by_frozen(ground, server.api_url, api)
+        if ground.options.db == "sqlite":  # where the one process is the database
+            figures = await workers
+        else:
+            stopped = ground.server(**often)
+            figures, of_server = await asyncio.gather(
+                workers, server_stands_still(ground, stopped, api)
+            )
+            figures |= of_server
     async with looking(ground.database_url) as eyes:
         figures["contradictions"] = await contradictions(eyes)
     is_ok = (
@@ -171,6 +204,8 @@ async def _stand_still(ground: Ground) -> Figures:
         and figures["stale_accepted"] == figures["changed_by_return"] == 0
         and figures["contradictions"] == 0
         and figures["old_run_ended"]
+        and figures.get("server_stale_accepted", 0) == 0
+        and figures.get("server_changed_by_return", 0) == 0
     )
     return {**figures, "ok": is_ok}
 
