@@ -1,10 +1,11 @@
-"""How long after its time a run is claimed and started, by an idle worker that waits for it.
+"""How long after its time a run is started, by an idle worker that waits for it.
 
     python -m bench.due_starts [--runs 60]
 
-A server and one `forebay worker start` of a process pool, whose runs sleep a little. Printed are
-milliseconds after the scheduled time; a 95th percentile of starts above the target ends this
-script with code 1.
+A server and one `forebay worker start` of a process pool, whose runs tell the time. Printed are
+milliseconds after the scheduled time, of the process by its own clock and of the states, and the
+processor's time that the worker spent on each run; a 95th percentile of processes above the target
+ends this script with code 1. Runs are claimed before their time, hence PENDING is negative.
 """
 
 import argparse
@@ -16,7 +17,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from forebay.calls import deployments, flow_runs, flows, work_pools
+from forebay.calls import deployments, flow_runs, flows, logs, work_pools
 from forebay.client import Client
 from forebay.settings import ClientSettings
 from forebay.wire.deployments import DeploymentCreate
@@ -29,13 +30,15 @@ FOREBAY = str(Path(sys.executable).parent / "forebay")
 POOL = "bench"
 FIRST_SECONDS, APART_SECONDS = 3.0, 0.3
 TARGET_MS = 100
-SHOWN = (StateType.PENDING, StateType.RUNNING)
-NOT_ENDED = (StateType.SCHEDULED, *SHOWN)
+STATES = (StateType.PENDING, StateType.RUNNING)
+NOT_ENDED = (StateType.SCHEDULED, *STATES)
+STARTED = "started"
+COMMAND = "date +%s.%N"  # seconds since 1970
 
 
-def measured(client: Client, runs: int) -> dict[StateType, list[float]]:
-    """For each state, how many milliseconds after its time each run entered it."""
-    variables = {"properties": {"command": {"type": "string", "default": "sleep 0.2"}}}
+def measured(client: Client, runs: int) -> tuple[dict[str, list[float]], float]:
+    """How many milliseconds after its time each run came to each stage; CPU ms of each run."""
+    variables = {"properties": {"command": {"type": "string", "default": COMMAND}}}
     template = {"job_configuration": {"command": "{{ command }}"}, "variables": variables}
     client.send(
         work_pools.create(WorkPoolCreate(name=POOL, type="process", base_job_template=template))
@@ -50,6 +53,7 @@ def measured(client: Client, runs: int) -> dict[StateType, list[float]]:
     try:
         while not client.send(work_pools.workers(POOL)):
             time.sleep(0.1)
+        spent = cpu_seconds(worker.pid)
         first = datetime.now(UTC) + timedelta(seconds=FIRST_SECONDS)
         due = {}
         for number in range(runs):
@@ -61,15 +65,25 @@ def measured(client: Client, runs: int) -> dict[StateType, list[float]]:
             due[client.send(deployments.create_flow_run(deployment.id, body)).id] = at
         while client.send(flow_runs.filter(pool_names=[POOL], state_types=NOT_ENDED, limit=1)):
             time.sleep(1)
-        late: dict[StateType, list[float]] = {type: [] for type in SHOWN}
+        spent = cpu_seconds(worker.pid) - spent
+        late: dict[str, list[float]] = {name: [] for name in (*STATES, STARTED)}
         for id, at in due.items():
             for found in client.send(flow_runs.states(id)):
                 if found.type in late:
                     late[found.type].append((found.timestamp - at).total_seconds() * 1000)
-        return late
+            told = client.send(logs.filter(flow_run_id=id))
+            started = next(float(line.message) for line in told if line.name == "stdout")
+            late[STARTED].append((started - at.timestamp()) * 1000)
+        return late, spent * 1000 / runs
     finally:
         worker.terminate()
         worker.wait()
+
+
+def cpu_seconds(pid: int) -> float:
+    """The processor's time that a process has used, without its children."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def main() -> None:
@@ -88,18 +102,17 @@ def main() -> None:
             assert server.stdout is not None
             server.stdout.readline()
             with Client(ClientSettings.load()) as client:
-                late = measured(client, options.runs)
+                late, cpu = measured(client, options.runs)
         finally:
             server.terminate()
             server.wait()
     print(f"{'state':<10} {'runs':>5} {'median ms':>10} {'p95 ms':>8} {'worst ms':>9}")
-    is_late = False
-    for type, times in late.items():
+    for name, times in late.items():
         times.sort()
         middle, high = times[len(times) // 2], times[int(len(times) * 0.95)]
-        print(f"{type:<10} {len(times):>5} {middle:>10.0f} {high:>8.0f} {times[-1]:>9.0f}")
-        is_late = is_late or high > TARGET_MS
-    if is_late:
+        print(f"{name:<10} {len(times):>5} {middle:>10.0f} {high:>8.0f} {times[-1]:>9.0f}")
+    print(f"processor's time of the worker, a run: {cpu:.0f} ms")
+    if high > TARGET_MS:
         raise SystemExit(1)
 
 

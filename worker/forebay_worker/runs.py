@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -103,7 +104,7 @@ class RunInHand:
         if not await self._take():
             return
         try:
-            assignment = await self._unless_interrupted(self._prepare())
+            assignment = await self._unless_interrupted(self._prepare_in_time())
         except Interrupted:
             await self._hand_back()
             return
@@ -235,6 +236,13 @@ class RunInHand:
         self._claim, self._token = answer.claim, answer.token
         self.state(StateType.PENDING)
         return True
+
+    async def _prepare_in_time(self) -> Assignment:
+        """Everything ready when the run is due, and not before."""
+        assignment = await self._prepare()
+        if self._held is not None:
+            await asyncio.sleep(self._held.due_at - time.monotonic())
+        return assignment
 
     async def _prepare(self) -> Assignment:
         pool, deployment = await self._read_origins()

@@ -19,6 +19,8 @@ from forebay.wire.flow_runs import FlowRun
 POLL_SECONDS = 2.0
 PAGE = 200  # the API's largest page of offers
 WAIT_SECONDS = 20.0  # that a server holds a request back; less than what a client waits for
+# How long before its time a run is claimed, so that all is ready by then. It holds a slot meanwhile.
+CLAIM_AHEAD_SECONDS = 0.5
 NO_SUCH_ENDPOINT = (404, 405)
 
 
@@ -31,6 +33,7 @@ class HeldRun:
     pool: ClaimedPool
     deployment: ClaimedDeployment | None
     token: str | None = field(default=None, repr=False)  # with which what is started calls
+    due_at: float = 0.0  # by the monotonic clock; nothing is started before
 
 
 Work = FlowRun | HeldRun  # a run that is offered, or one that is claimed already
@@ -91,6 +94,7 @@ class ServerSource:
             work_queue_names=self._queue_names or None,
             attempt=self._attempt,
             wait_seconds=WAIT_SECONDS,
+            prefetch_seconds=min(CLAIM_AHEAD_SECONDS, self._prefetch.total_seconds()),
             known_pool=self._pool.updated if self._pool else None,
         )
         began = time.monotonic()
@@ -102,8 +106,16 @@ class ServerSource:
         self.pause_seconds = POLL_SECONDS if is_early and not answer.runs else 0.0
         if pool is None:
             return []
+        now = time.monotonic()
         return [
-            HeldRun(each.flow_run, each.claim, pool, each.deployment, each.token)
+            HeldRun(
+                each.flow_run,
+                each.claim,
+                pool,
+                each.deployment,
+                each.token,
+                now + each.due_in_seconds,
+            )
             for each in answer.runs
         ]
 

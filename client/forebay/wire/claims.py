@@ -92,6 +92,9 @@ class ClaimedRun(Wire):
     flow_run: FlowRun
     claim: str = Field(description="Value of the header `X-Forebay-Claim` for this run.")
     deployment: ClaimedDeployment | None = None
+    due_in_seconds: float = Field(
+        default=0.0, description="After the answer; more than 0 for a run claimed before its time."
+    )
     token: str | None = Field(
         default=None,
         repr=False,

@@ -78,7 +78,9 @@ async def _claim(db: Transaction, asked: Asked, holder: Holder) -> Outcome:
     _require_all(asked, found)
     if found[0].is_repeat:
         rows = await queries.attempted_runs(db, asked, found[0].pool_id)
-        return replace(_nothing(found), runs=[_claimed(row, row.epoch, {}) for row in rows])
+        return replace(
+            _nothing(found), runs=[_claimed(row, row.epoch, {}, found[0].now) for row in rows]
+        )
     runs: list[ClaimedRun] = []
     for _ in range(MAX_ROUNDS):
         room = asked.limit - len(runs)
@@ -156,7 +158,7 @@ async def _take(
         )
         verdict = proposed.verdict
         if verdict.status is VerdictStatus.ACCEPT and verdict.state is not None:
-            taken[row.id] = _claimed(row, row.epoch + 1, _changes(row, verdict.state))
+            taken[row.id] = _claimed(row, row.epoch + 1, _changes(row, verdict.state), row.now)
     if plain:
         taken |= await _write(db, plain, holder.worker_name, lease)
     return [taken[row.id] for row in rows if row.id in taken]
@@ -195,7 +197,7 @@ async def _write(
         changed=Rows(flow_runs, [{"id": id, **columns} for id, columns in changed.items()]),
     )
     flow_run_states_changed(db, states)
-    return {row.id: _claimed(row, row.epoch + 1, changed[row.id]) for row, _, _ in plain}
+    return {row.id: _claimed(row, row.epoch + 1, changed[row.id], row.now) for row, _, _ in plain}
 
 
 def _changes(row: Row[Any], state: State) -> dict[str, Any]:
@@ -204,7 +206,7 @@ def _changes(row: Row[Any], state: State) -> dict[str, Any]:
     return {**columns, "epoch": row.epoch + 1, "infrastructure_pid": None}
 
 
-def _claimed(row: Row[Any], epoch: int, changes: dict[str, Any]) -> ClaimedRun:
+def _claimed(row: Row[Any], epoch: int, changes: dict[str, Any], now: datetime) -> ClaimedRun:
     """A row as the answer shows it after `changes`."""
     columns: Iterable[str] = flow_runs.c.keys()
     stored = FlowRunRow(**{**{name: row._mapping[name] for name in columns}, **changes})
@@ -219,8 +221,11 @@ def _claimed(row: Row[Any], epoch: int, changes: dict[str, Any]) -> ClaimedRun:
             pull_steps=row.deployment_pull_steps_,
         )
     assert current_state(stored) is not None  # a claimed run is PENDING
+    # An attempt that is repeated finds the run PENDING, and its time where it was expected.
+    due = row.next_scheduled_start_time or row.expected_start_time
     return ClaimedRun(
         flow_run=to_wire(stored, work_pool_id=row.pool_id, work_queue_name=row.queue_name),
         claim=claim_value(row.id, epoch),
         deployment=deployment,
+        due_in_seconds=max(0.0, (due - now).total_seconds()) if due else 0.0,
     )
