@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Annotated, Any, TypeVar
 
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
@@ -17,6 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 from forebay.wire.base import Page
+from forebay_server.access.authentication import authenticated
 from forebay_server.access.roles import Principal
 from forebay_server.db.engine import Transaction
 from forebay_server.db.failures import is_lost_race, is_passing, is_unwritable, sqlstate, words
@@ -127,6 +128,18 @@ def _ended(handle: Handler) -> Handler:
             return await handle(request)
 
     return handle_and_end
+
+
+API = "/api"
+
+
+def api_router(tag: str, prefix: str = "", *, is_public: bool = False) -> APIRouter:
+    """A router of routes below `/api`; unless it is public, its callers must be known.
+
+    Routers are not nested in each other: each level would be searched for every request.
+    """
+    guards = [] if is_public else [Depends(authenticated)]
+    return APIRouter(prefix=f"{API}{prefix}", tags=[tag], route_class=Route, dependencies=guards)
 
 
 def page_limit(limit: int | None) -> int:

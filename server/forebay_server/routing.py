@@ -5,11 +5,9 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
-from fastapi import APIRouter, Depends
 from starlette.routing import BaseRoute
 
 from forebay_server.access import routes as tokens
-from forebay_server.access.authentication import authenticated
 from forebay_server.access.grants import GRANTS
 from forebay_server.access.roles import Grant
 from forebay_server.artifacts import routes as artifacts
@@ -34,6 +32,7 @@ from forebay_server.flows import routes as flows
 from forebay_server.health import routes as health
 from forebay_server.identity import routes as identity
 from forebay_server.logs import routes as logs
+from forebay_server.protocol import API
 from forebay_server.slots import routes as slots
 from forebay_server.task_runs import routes as task_runs
 from forebay_server.variables import routes as variables
@@ -82,16 +81,8 @@ class Ungranted(Exception):
 
 @cache
 def routes() -> list[BaseRoute]:
-    """All routes below `/api`; made once a process, for making them costs as much as a start."""
-    root = APIRouter()
-    root.include_router(health.public, prefix="/api")
-    api = APIRouter(prefix="/api", dependencies=[Depends(authenticated)])
-    for router in GUARDED:
-        api.include_router(router)
-    root.include_router(api)
-    for streams in STREAMS:
-        root.include_router(streams, prefix="/api")
-    return root.routes
+    """All routes; made once a process, for making them costs as much as a start."""
+    return [route for router in (health.public, *GUARDED, *STREAMS) for route in router.routes]
 
 
 @cache
@@ -107,6 +98,6 @@ def _served() -> Iterator[tuple[str, Callable[..., Any]]]:
     """Every route by name, `GET /work_pools/{name}` or `WS /events/in`, with its function."""
     for router in (health.public, *GUARDED, *STREAMS):
         for route in router.routes:
-            path = re.sub(r":\w+}", "}", getattr(route, "path", ""))
+            path = re.sub(r":\w+}", "}", getattr(route, "path", "")).removeprefix(API)
             for method in getattr(route, "methods", ("WS",)):
                 yield f"{method} {path}", route.endpoint  # type: ignore[attr-defined]

@@ -2,14 +2,14 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 
 from forebay.wire.tokens import NewToken, Token, TokenCreate, TokenUpdate
 from forebay_server.access import queries
 from forebay_server.access.authentication import Authenticator, hash_token, new_token
-from forebay_server.protocol import Read, Route, Write
+from forebay_server.protocol import Read, Write, api_router
 
-router = APIRouter(prefix="/tokens", tags=["Tokens"], route_class=Route)
+router = api_router("Tokens", "/tokens")
 
 
 @router.post("", status_code=201)

@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from uuid import UUID
 
-from fastapi import APIRouter
-
 from forebay.wire.artifacts import Artifact, ArtifactCreate, ArtifactUpdate, LatestArtifact
 from forebay_server.access.objects import is_left_by_pool, runs_of_caller
 from forebay_server.artifacts import queries
@@ -14,9 +12,9 @@ from forebay_server.db.criteria import Condition
 from forebay_server.db.engine import Transaction
 from forebay_server.errors import Invalid, NotFound
 from forebay_server.idempotency.keys import CREATES
-from forebay_server.protocol import PathName, Read, Route, Write, page_limit, page_offset
+from forebay_server.protocol import PathName, Read, Write, api_router, page_limit, page_offset
 
-router = APIRouter(prefix="/artifacts", tags=["Artifacts"], route_class=Route)
+router = api_router("Artifacts", "/artifacts")
 
 
 class ArtifactQuery(ArtifactCriteria):

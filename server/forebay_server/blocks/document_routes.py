@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import Depends, Request
 from pydantic import BaseModel
 from sqlalchemy import and_, true
 
@@ -20,9 +20,9 @@ from forebay_server.blocks.tables import block_documents
 from forebay_server.blocks.vault import Vault
 from forebay_server.db.criteria import Condition
 from forebay_server.idempotency.keys import CREATES
-from forebay_server.protocol import PathName, Read, Route, Write, page_limit, page_offset
+from forebay_server.protocol import PathName, Read, Write, api_router, page_limit, page_offset
 
-router = APIRouter(tags=["Blocks"], route_class=Route)
+router = api_router("Blocks")
 
 
 def the_vault(request: Request) -> Vault:

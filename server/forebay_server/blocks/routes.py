@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 from pydantic import BaseModel
 from sqlalchemy import true
 
@@ -18,9 +18,9 @@ from forebay_server.blocks import builtin, queries
 from forebay_server.blocks.filters import BlockSchemaFilter, BlockTypeFilter
 from forebay_server.blocks.tables import block_schemas, block_types
 from forebay_server.idempotency.keys import CREATES
-from forebay_server.protocol import PathName, Read, Route, Write, page_limit, page_offset
+from forebay_server.protocol import PathName, Read, Write, api_router, page_limit, page_offset
 
-router = APIRouter(tags=["Blocks"], route_class=Route)
+router = api_router("Blocks")
 
 
 class BlockTypeQuery(BaseModel):

@@ -2,14 +2,13 @@
 
 from typing import Any
 
-from fastapi import APIRouter
 from pydantic import BaseModel
 
 from forebay.pool_types import PoolType, pool_types
 from forebay_server.errors import NotFound
-from forebay_server.protocol import Route
+from forebay_server.protocol import api_router
 
-router = APIRouter(prefix="/collections", tags=["Pool types"], route_class=Route)
+router = api_router("Pool types", "/collections")
 
 WORKER_METADATA = "aggregate-worker-metadata"
 

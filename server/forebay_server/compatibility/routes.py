@@ -3,12 +3,12 @@
 Without them a command would stop or warn; each answer means "there is none".
 """
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from forebay_server.errors import Invalid
-from forebay_server.protocol import Route
+from forebay_server.protocol import api_router
 
-router = APIRouter(tags=["Compatibility"], route_class=Route)
+router = api_router("Compatibility")
 
 
 @router.get("/csrf-token", status_code=422)

@@ -3,7 +3,6 @@
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter
 from pydantic import BaseModel, Field
 from sqlalchemy import true
 
@@ -25,10 +24,10 @@ from forebay_server.concurrency_limits.tables import concurrency_leases
 from forebay_server.db.engine import Transaction
 from forebay_server.errors import Gone
 from forebay_server.idempotency.keys import CREATES
-from forebay_server.protocol import PathName, Read, Route, Write, page_limit, page_offset
+from forebay_server.protocol import PathName, Read, Write, api_router, page_limit, page_offset
 from forebay_server.versions import STALE, Guards, Tells
 
-router = APIRouter(prefix="/v2/concurrency_limits", tags=["Concurrency limits"], route_class=Route)
+router = api_router("Concurrency limits", "/v2/concurrency_limits")
 
 Names = Annotated[list[Text], Field(min_length=1, max_length=1000)]
 

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import BaseModel, Field
 
 from forebay.wire.base import Text
@@ -14,9 +14,9 @@ from forebay.wire.concurrency_limits import (
 )
 from forebay_server.concurrency_limits import queries, tags
 from forebay_server.idempotency.keys import CREATES
-from forebay_server.protocol import PathName, Read, Route, Write, page_limit, page_offset
+from forebay_server.protocol import PathName, Read, Write, api_router, page_limit, page_offset
 
-router = APIRouter(prefix="/concurrency_limits", tags=["Concurrency limits"], route_class=Route)
+router = api_router("Concurrency limits", "/concurrency_limits")
 
 
 class TagLimitQuery(BaseModel):

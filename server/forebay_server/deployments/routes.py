@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import BaseModel
 from sqlalchemy import and_, exists, true
 
@@ -20,8 +20,8 @@ from forebay_server.idempotency.keys import CREATES
 from forebay_server.protocol import (
     PathName,
     Read,
-    Route,
     Write,
+    api_router,
     page_limit,
     page_number,
     page_of,
@@ -33,7 +33,7 @@ from forebay_server.versions import STALE, Guards, Tells
 from forebay_server.work_pools.filters import WorkPoolFilter
 from forebay_server.work_queues.filters import WorkQueueFilter
 
-router = APIRouter(prefix="/deployments", tags=["Deployments"], route_class=Route)
+router = api_router("Deployments", "/deployments")
 
 
 class DeploymentCriteria(BaseModel):

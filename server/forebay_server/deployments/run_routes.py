@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Body, Response
+from fastapi import Body, Response
 from pydantic import BaseModel, Field
 
 from forebay.wire.base import Timestamp
@@ -21,10 +21,10 @@ from forebay_server.deployments.scheduled_runs import HORIZON, Horizon
 from forebay_server.errors import Invalid, ServerError
 from forebay_server.flow_runs import queries as runs
 from forebay_server.idempotency.keys import CREATES
-from forebay_server.protocol import Route, Write, page_limit
+from forebay_server.protocol import Write, api_router, page_limit
 from forebay_server.strictness import RefusesReused, RefusesUnknown
 
-router = APIRouter(prefix="/deployments", tags=["Deployments"], route_class=Route)
+router = api_router("Deployments", "/deployments")
 
 MAX_NEW_RUNS = 200  # in one request
 MAX_DEPLOYMENTS = 1000  # in one poll

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Body
+from fastapi import Body
 
 from forebay.wire.schedules import (
     DeploymentSchedule,
@@ -12,9 +12,9 @@ from forebay.wire.schedules import (
 )
 from forebay_server.deployments import edits, queries, rules, scheduled_runs, schedules
 from forebay_server.idempotency.keys import CREATES
-from forebay_server.protocol import Read, Route, Write
+from forebay_server.protocol import Read, Write, api_router
 
-router = APIRouter(prefix="/deployments", tags=["Deployments"], route_class=Route)
+router = api_router("Deployments", "/deployments")
 
 MAX_SCHEDULES = 100  # in one request
 

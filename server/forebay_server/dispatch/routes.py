@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from uuid import uuid4
 
-from fastapi import APIRouter, BackgroundTasks, Request
+from fastapi import BackgroundTasks, Request
 
 from forebay.wire.claims import (
     AdoptableQuery,
@@ -33,9 +33,9 @@ from forebay_server.flow_runs import polling, transitions
 from forebay_server.flow_runs.callers import claim_value, parsed_claim
 from forebay_server.flow_runs.facts import Abort, Proposer
 from forebay_server.flow_runs.queries import placed_to_wire
-from forebay_server.protocol import PathName, Read, Route, Write
+from forebay_server.protocol import PathName, Read, Write, api_router
 
-router = APIRouter(tags=["Dispatch"], route_class=Route)
+router = api_router("Dispatch")
 
 
 @router.post("/work_pools/{name}/claim")

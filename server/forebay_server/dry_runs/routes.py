@@ -1,18 +1,16 @@
 """HTTP of dry runs: parse, call, return. Nothing is written."""
 
-from fastapi import APIRouter
-
 from forebay.pool_types import default_template
 from forebay.wire.dry_runs import DryRun, DryRunResult, Origin
 from forebay_server.blocks import documents as blocks
 from forebay_server.deployments import queries as deployments
 from forebay_server.dry_runs import rules
 from forebay_server.errors import Invalid, NotFound
-from forebay_server.protocol import PathName, Read, Route
+from forebay_server.protocol import PathName, Read, api_router
 from forebay_server.work_pools import queries as pools
 from forebay_server.work_pools.rules import check_template, referred_blocks
 
-router = APIRouter(tags=["Work pools"], route_class=Route)
+router = api_router("Work pools")
 
 
 @router.post("/work_pools/{name}/validate")

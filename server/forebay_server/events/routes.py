@@ -17,12 +17,12 @@ from forebay_server.events import belonging, queries
 from forebay_server.events.filters import EventFilter
 from forebay_server.events.recorder import Recorder
 from forebay_server.events.streaming import Stream
-from forebay_server.protocol import Route, Write
+from forebay_server.protocol import API, Write, api_router
 
 logger = logging.getLogger(__name__)
 
-router = APIRouter(prefix="/events", tags=["Events"], route_class=Route)
-streams = APIRouter(prefix="/events")  # websockets see to their authentication themselves
+router = api_router("Events", "/events")
+streams = APIRouter(prefix=f"{API}/events")  # websockets see to their authentication themselves
 
 MAX_EVENTS = 1_000  # in one request
 MAX_FRAME_BYTES = 1_500_000  # source: Prefect 3.8.4 `PREFECT_EVENTS_MAXIMUM_SIZE_BYTES`

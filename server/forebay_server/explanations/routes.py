@@ -2,13 +2,11 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter
-
 from forebay.wire.explanations import Explanation
 from forebay_server.explanations import queries, rules
-from forebay_server.protocol import PathName, Read, Route
+from forebay_server.protocol import PathName, Read, api_router
 
-router = APIRouter(tags=["Explanations"], route_class=Route)
+router = api_router("Explanations")
 
 
 @router.get("/flow_runs/{id:uuid}/explain")

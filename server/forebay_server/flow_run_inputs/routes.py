@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, Field
 
@@ -15,9 +15,9 @@ from forebay_server.errors import NotFound
 from forebay_server.flow_run_inputs import queries, resuming
 from forebay_server.flow_runs.callers import caller
 from forebay_server.idempotency.keys import CREATES
-from forebay_server.protocol import PathName, Read, Route, Write, page_limit
+from forebay_server.protocol import PathName, Read, Write, api_router, page_limit
 
-router = APIRouter(prefix="/flow_runs", tags=["Flow runs"], route_class=Route)
+router = api_router("Flow runs", "/flow_runs")
 
 
 class InputQuery(BaseModel):

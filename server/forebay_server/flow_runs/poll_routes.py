@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, BackgroundTasks, Request, Response
+from fastapi import BackgroundTasks, Request, Response
 from pydantic import BaseModel, Field, TypeAdapter
 
 from forebay.wire.base import Name, Timestamp
@@ -12,10 +12,10 @@ from forebay_server.db.criteria import MAX_VALUES
 from forebay_server.flow_runs import polling, queries
 from forebay_server.flow_runs.callers import WORKER_PARAMETERS, worker_name
 from forebay_server.flow_runs.polling import Offer, Poll
-from forebay_server.protocol import PathName, Read, Route, page_limit
+from forebay_server.protocol import PathName, Read, api_router, page_limit
 from forebay_server.work_queues import queries as queues
 
-router = APIRouter(tags=["Flow runs"], route_class=Route)
+router = api_router("Flow runs")
 
 QueueNames = Annotated[list[Name], Field(max_length=MAX_VALUES)]
 _SCHEDULED = TypeAdapter(list[ScheduledFlowRun])

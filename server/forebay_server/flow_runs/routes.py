@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Body, Request, Response
+from fastapi import Body, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
@@ -37,8 +37,8 @@ from forebay_server.flow_runs.filters import FlowRunFilter, FlowRunSort, RunCrit
 from forebay_server.idempotency.keys import CREATES
 from forebay_server.protocol import (
     Read,
-    Route,
     Write,
+    api_router,
     page_limit,
     page_number,
     page_of,
@@ -46,7 +46,7 @@ from forebay_server.protocol import (
 )
 from forebay_server.strictness import RefusesReused, RefusesUnknown
 
-router = APIRouter(tags=["Flow runs"], route_class=Route)
+router = api_router("Flow runs")
 
 MAX_BULK = 50  # runs changed by one request
 

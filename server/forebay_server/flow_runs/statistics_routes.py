@@ -3,7 +3,6 @@
 from datetime import timedelta
 from typing import Annotated
 
-from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from forebay.wire.base import Timestamp
@@ -13,10 +12,10 @@ from forebay_server.flow_runs import statistics
 from forebay_server.flow_runs.filters import RunCriteria
 from forebay_server.flow_runs.statistics import Range
 from forebay_server.flow_runs.tables import flow_runs
-from forebay_server.protocol import Read, Route
+from forebay_server.protocol import Read, api_router
 from forebay_server.work_queues.filters import WorkQueueFilter
 
-router = APIRouter(prefix="/flow_runs", tags=["Flow runs"], route_class=Route)
+router = api_router("Flow runs", "/flow_runs")
 
 MAX_INTERVALS = 1000  # in one answer
 MAX_INTERVAL_SECONDS = 366 * 86400

@@ -1,16 +1,16 @@
 """Health, readiness and versions. `public` needs no credentials."""
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import JSONResponse
 
-from forebay_server.protocol import Route
+from forebay_server.protocol import api_router
 
 # What clients compare against: they refuse another major version (prefect-api 1).
 PREFECT_VERSION = "3.8.4"
 API_VERSION = "0.8.4"
 
-public = APIRouter(tags=["Health"], route_class=Route)
-router = APIRouter(tags=["Health"], route_class=Route)
+public = api_router("Health", is_public=True)
+router = api_router("Health")
 
 
 @public.get("/health")

@@ -1,13 +1,11 @@
 """HTTP of the server's own id and version: parse, call, return."""
 
-from fastapi import APIRouter
-
 from forebay import __version__
 from forebay.wire.server import ServerInfo
 from forebay_server.identity import queries
-from forebay_server.protocol import Read, Route
+from forebay_server.protocol import Read, api_router
 
-router = APIRouter(tags=["Health"], route_class=Route)
+router = api_router("Health")
 
 
 @router.get("/server")

@@ -14,10 +14,10 @@ from forebay_server.db.engine import Transaction
 from forebay_server.idempotency.keys import CREATES
 from forebay_server.logs import queries, streaming
 from forebay_server.logs.filters import LogFilter, LogSort
-from forebay_server.protocol import Read, Route, Write, page_limit, page_offset
+from forebay_server.protocol import API, Read, Write, api_router, page_limit, page_offset
 
-router = APIRouter(prefix="/logs", tags=["Logs"], route_class=Route)
-streams = APIRouter(prefix="/logs")  # websockets see to their authentication themselves
+router = api_router("Logs", "/logs")
+streams = APIRouter(prefix=f"{API}/logs")  # websockets see to their authentication themselves
 
 MAX_LINES = 25_000  # in one request; a batch of a stock client has 4 MB, 200 bytes a line
 Lines = Annotated[list[LogCreate], Body(max_length=MAX_LINES)]

@@ -3,16 +3,15 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from forebay.wire.slots import QueueSlots, WorkPoolSlots, WorkQueueSlots
-from forebay_server.protocol import MAX_PAGE, PathName, Read, Route, page_limit, page_number
+from forebay_server.protocol import MAX_PAGE, PathName, Read, api_router, page_limit, page_number
 from forebay_server.slots import queries
 from forebay_server.work_pools import queries as pools
 from forebay_server.work_queues import queries as work_queues
 
-router = APIRouter(tags=["Slots"], route_class=Route)
+router = api_router("Slots")
 
 SHOWN_RUNS = 10  # of each queue of a pool, unless asked for more
 

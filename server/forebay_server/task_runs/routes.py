@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import BaseModel
 
 from forebay.wire.base import Page
@@ -14,8 +14,8 @@ from forebay_server.flow_runs.statistics_routes import HistoryRange
 from forebay_server.idempotency.keys import CREATES
 from forebay_server.protocol import (
     Read,
-    Route,
     Write,
+    api_router,
     page_limit,
     page_number,
     page_of,
@@ -27,7 +27,7 @@ from forebay_server.task_runs.filters import TaskRunSort
 from forebay_server.task_runs.shown import shown, source
 from forebay_server.task_runs.tables import task_runs
 
-router = APIRouter(prefix="/task_runs", tags=["Task runs"], route_class=Route)
+router = api_router("Task runs", "/task_runs")
 
 
 class TaskProposal(BaseModel):

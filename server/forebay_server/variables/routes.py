@@ -2,19 +2,18 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter
 from pydantic import BaseModel
 
 from forebay.wire.variables import Variable, VariableCreate, VariableUpdate
 from forebay_server.db.criteria import Condition
 from forebay_server.db.engine import Transaction
 from forebay_server.idempotency.keys import CREATES
-from forebay_server.protocol import PathName, Read, Route, Write, page_limit, page_offset
+from forebay_server.protocol import PathName, Read, Write, api_router, page_limit, page_offset
 from forebay_server.variables import queries
 from forebay_server.variables.filters import VariableFilter, VariableSort
 from forebay_server.versions import STALE, Guard, Guards, Tells
 
-router = APIRouter(prefix="/variables", tags=["Variables"], route_class=Route)
+router = api_router("Variables", "/variables")
 
 
 class VariableCriteria(BaseModel):

@@ -2,19 +2,18 @@
 
 from typing import Any
 
-from fastapi import APIRouter
 from pydantic import BaseModel
 
 from forebay.wire.work_pools import WorkPool, WorkPoolUpdate
 from forebay_server.blocks import documents as blocks
 from forebay_server.db.engine import Transaction
 from forebay_server.errors import Forbidden
-from forebay_server.protocol import PathName, Read, Route, Write, page_limit, page_offset
+from forebay_server.protocol import PathName, Read, Write, api_router, page_limit, page_offset
 from forebay_server.versions import STALE, Guards, Tells
 from forebay_server.work_pools import queries, rules
 from forebay_server.work_pools.filters import WorkPoolFilter
 
-router = APIRouter(prefix="/work_pools", tags=["Work pools"], route_class=Route)
+router = api_router("Work pools", "/work_pools")
 
 
 class PoolCriteria(BaseModel):

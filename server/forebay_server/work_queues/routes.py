@@ -2,7 +2,6 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter
 from pydantic import BaseModel
 
 from forebay.wire.work_pools import AGENT_POOL, WorkPool, WorkPoolCreate
@@ -16,7 +15,7 @@ from forebay.wire.work_queues import (
 from forebay_server.blocks import documents as blocks
 from forebay_server.db.engine import Transaction
 from forebay_server.idempotency.keys import CREATES
-from forebay_server.protocol import PathName, Read, Route, Write, page_limit, page_offset
+from forebay_server.protocol import PathName, Read, Write, api_router, page_limit, page_offset
 from forebay_server.versions import STALE, Guard, Guards, Tells
 from forebay_server.work_pools import queries as pools
 from forebay_server.work_pools.rules import (
@@ -27,7 +26,7 @@ from forebay_server.work_pools.rules import (
 from forebay_server.work_queues import queries
 from forebay_server.work_queues.filters import WorkQueueFilter
 
-router = APIRouter(tags=["Work queues"], route_class=Route)
+router = api_router("Work queues")
 
 
 class QueueQuery(BaseModel):

@@ -1,15 +1,15 @@
 """HTTP of workers: parse, call, return."""
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import BaseModel
 
 from forebay.wire.work_pools import DRAIN_HEADER, Worker, WorkerHeartbeat
 from forebay_server.claims import queries as claims
-from forebay_server.protocol import PathName, Read, Route, Write, page_limit, page_offset
+from forebay_server.protocol import PathName, Read, Write, api_router, page_limit, page_offset
 from forebay_server.workers import queries
 from forebay_server.workers.filters import WorkerFilter
 
-router = APIRouter(prefix="/work_pools/{pool}/workers", tags=["Workers"], route_class=Route)
+router = api_router("Workers", "/work_pools/{pool}/workers")
 
 
 class WorkerQuery(BaseModel):
