@@ -10,8 +10,8 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import func, select, update
 
-from forebay_server.access import queries as tokens
 from forebay.wire.tokens import Role, TokenCreate
+from forebay_server.access import queries as tokens
 from forebay_server.access.authentication import hash_token
 from forebay_server.app import create_app
 from forebay_server.db.engine import Database
