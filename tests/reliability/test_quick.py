@@ -12,6 +12,7 @@ from tests.reliability import (
     cuts,
     drain,
     full_disk,
+    interleavings,
     kill_api,
     kill_worker,
     limits_race,
@@ -60,6 +61,13 @@ def test_a_worker_and_a_server_that_stood_still_change_nothing() -> None:
 
 def test_what_a_killed_server_has_acknowledged_is_there() -> None:
     holds("kill_api", kill_api.play, Options(seconds=3))
+
+
+@pytest.mark.postgres
+def test_no_order_of_statements_breaks_a_guarantee() -> None:
+    play = partial(interleavings.play, schedules=100)
+
+    holds("interleavings", play, Options("postgres", 3, seconds=60))
 
 
 @pytest.mark.postgres
