@@ -18,7 +18,7 @@ from forebay_server.db.relay import Relay
 from forebay_server.dispatch.waiting import WaitingRoom
 from forebay_server.events.queries import STORED
 from forebay_server.events.recorder import Recorder
-from forebay_server.events.sources import EVENTS, Notice
+from forebay_server.events.sources import EVENTS, Notice, Source
 from forebay_server.events.streaming import Stream
 from forebay_server.flow_run_events.queries import STATES
 from forebay_server.flow_runs.offers import RecentOffers
@@ -40,6 +40,7 @@ from forebay_server.settings import ServerSettings
 from forebay_server.work_pools.notices import WORK, WorkNotice
 
 RELAYED: dict[Topic[Any], type] = {WORK: WorkNotice, EVENTS: Notice, LINES: Lines}
+EVENT_SOURCES: tuple[Source, ...] = (STORED, STATES)
 SERVICES: tuple[Service, ...] = (EXPIRY, FOREMAN, LATE_RUNS, LEASES, SCHEDULER)
 
 
@@ -85,7 +86,8 @@ def create_app(settings: ServerSettings) -> FastAPI:
     app.state.waiting_room = waiting_room
     app.state.relay = relay
     app.state.stopping = asyncio.Event()  # set when the process has been told to end
-    app.state.event_stream = Stream(database, (STORED, STATES))
+    app.state.event_sources = EVENT_SOURCES
+    app.state.event_stream = Stream(database, EVENT_SOURCES)
     secret = settings.api_auth_string
     app.state.authenticator = Authenticator(
         database,

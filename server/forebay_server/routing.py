@@ -22,6 +22,7 @@ from forebay_server.deployments import run_routes as deployment_runs
 from forebay_server.deployments import schedule_routes as deployment_schedules
 from forebay_server.dispatch import routes as dispatch
 from forebay_server.dry_runs import routes as dry_runs
+from forebay_server.events import page_routes as event_pages
 from forebay_server.events import routes as events
 from forebay_server.explanations import routes as explanations
 from forebay_server.flow_run_inputs import routes as flow_run_inputs
@@ -56,6 +57,7 @@ GUARDED = (
     deployment_schedules.router,
     deployment_runs.router,
     events.router,
+    event_pages.router,
     concurrency_limits.router,
     tag_limits.router,
     variables.router,

@@ -58,3 +58,21 @@ class ReceivedEvent(Event):
     """An event as the API answers it."""
 
     received: Timestamp
+
+
+class EventPage(Wire):
+    """One page of events; `next_page` is the address of the next one."""
+
+    events: list[ReceivedEvent]
+    total: int
+    next_page: str | None = None
+
+
+class EventCount(Wire):
+    """How many events have a value in common, and from when to when they are."""
+
+    value: str
+    label: str
+    count: int
+    start_time: Timestamp
+    end_time: Timestamp

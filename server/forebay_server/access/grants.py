@@ -57,6 +57,9 @@ _GROUPS: tuple[tuple[Grant, tuple[str, ...]], ...] = (
             "POST /artifacts/latest/filter",
             "POST /artifacts/latest/count",
             "GET /artifacts/{key}/latest",
+            "POST /events/filter",
+            "GET /events/filter/next",
+            "POST /events/count-by/{countable}",
         ),
     ),
     (Grant(_WORKERS_TOO, is_runs=True), ("WS /events/out",)),
@@ -141,6 +144,8 @@ _GROUPS: tuple[tuple[Grant, tuple[str, ...]], ...] = (
     (
         Grant(READERS),
         (
+            "POST /automations/count",
+            "POST /automations/filter",
             "GET /automations/related-to/{resource}",
             "GET /block_capabilities/",
             "POST /block_documents/count",

@@ -4,9 +4,10 @@ Without them a command would stop or warn; each answer means "there is none".
 """
 
 from fastapi import Response
+from pydantic import BaseModel
 
 from forebay_server.errors import Invalid
-from forebay_server.protocol import api_router
+from forebay_server.protocol import api_router, page_limit, page_offset
 
 router = api_router("Compatibility")
 
@@ -22,6 +23,28 @@ async def read_csrf_token(client: str) -> None:
 async def read_default_storage() -> dict[str, None]:
     """Tell that no storage block for results is set."""
     return {"default_result_storage_block_id": None}
+
+
+class AutomationQuery(BaseModel):
+    """Which automations; as there are none, criteria are not looked at."""
+
+    limit: int | None = None
+    offset: int | None = None
+
+
+@router.post("/automations/filter")
+async def filter_automations(body: AutomationQuery | None = None) -> list[None]:
+    """List automations: none."""
+    query = body or AutomationQuery()
+    page_limit(query.limit)
+    page_offset(query.offset)
+    return []
+
+
+@router.post("/automations/count")
+async def count_automations() -> int:
+    """Count automations: none."""
+    return 0
 
 
 @router.get("/automations/related-to/{resource}")

@@ -3,14 +3,15 @@
 The token of a run: those of that run.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from uuid import UUID
 
 from forebay.wire.events import RESOURCE_ID, Event, ReceivedEvent
 from forebay_server.access.objects import runs_of_pool
-from forebay_server.access.roles import Principal
-from forebay_server.db.engine import Database
+from forebay_server.access.roles import Pool, Principal
+from forebay_server.db.engine import Database, Transaction
 from forebay_server.events.emit import FLOW_RUN
+from forebay_server.events.reading import Keep
 
 
 async def seen(
@@ -23,6 +24,17 @@ async def seen(
             run_id is not None and await _is_callers(database, principal, run_id)
         ):
             yield event
+
+
+def only_of_pool(pool: Pool) -> Keep:
+    """What leaves of many events those about runs of the pool."""
+
+    async def keep(db: Transaction, events: Sequence[ReceivedEvent]) -> Sequence[ReceivedEvent]:
+        ids = {id for event in events if (id := _run_id(event)) is not None}
+        own = await runs_of_pool(db, ids, pool.id)
+        return [event for event in events if _run_id(event) in own]
+
+    return keep
 
 
 async def may_tell(database: Database, principal: Principal, event: Event) -> bool:

@@ -124,7 +124,7 @@ class EventTextCriteria(Criteria):
 class EventFilter(Criteria):
     """All criteria must be fulfilled. Source: Prefect 3.8.4 `EventFilter`.
 
-    `order` is taken and has no effect: a stream is always in order of time.
+    `order` is that of pages; a stream is always in order of time.
     """
 
     occurred: OccurredCriteria | None = None
@@ -135,6 +135,16 @@ class EventFilter(Criteria):
     id: EventIdCriteria | None = None
     text: EventTextCriteria | None = None
     order: Literal["ASC", "DESC"] | None = None
+
+    @property
+    def is_oldest_first(self) -> bool:
+        """Whether pages begin with the oldest event; else with the newest."""
+        return self.order == "ASC"
+
+    @property
+    def is_distinct(self) -> bool:
+        """Whether only the last event of each primary resource is wanted."""
+        return self.resource is not None and self.resource.distinct
 
     def may_include(self, name: str) -> bool:
         """Whether an event of this name can be included."""
@@ -167,6 +177,22 @@ class EventFilter(Criteria):
             prefixes=_narrow(self.event.prefix if self.event else None),
             ids=_narrow(self.id.id if self.id else None),
             resource_ids=_narrow(self.resource.id if self.resource else None),
+        )
+
+    def is_narrowed(self) -> bool:
+        """Whether `narrowing` says it all, so that a database can count.
+
+        Prefixes it does not say exactly: databases differ in how they take upper and lower case.
+        """
+        names, resource = self.event or EventNameCriteria(), self.resource or ResourceCriteria()
+        listed = (names.name, resource.id, self.id.id if self.id else None)
+        return not (
+            any(len(values) > MAX_NARROWED for values in listed if values)
+            or self.related
+            or self.any_resource
+            or self.text
+            or (names.prefix or names.exclude_prefix or names.exclude_name)
+            or (resource.id_prefix or resource.labels or resource.distinct)
         )
 
 

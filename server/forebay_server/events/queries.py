@@ -9,6 +9,7 @@ from sqlalchemy import (
     Row,
     Select,
     delete,
+    func,
     literal,
     or_,
     select,
@@ -29,11 +30,23 @@ class StoredEvents:
 
     name = "stored"
 
-    async def newest(
-        self, db: Transaction, narrowing: Narrowing, limit: int
+    async def read(
+        self,
+        db: Transaction,
+        narrowing: Narrowing,
+        limit: int,
+        *,
+        is_oldest_first: bool = False,
     ) -> Sequence[ReceivedEvent]:
-        """See `Source.newest`."""
-        return [_to_wire(row) for row in await db.rows(selected(narrowing, limit))]
+        """See `Source.read`."""
+        statement = selected(narrowing, limit, is_oldest_first=is_oldest_first)
+        return [_to_wire(row) for row in await db.rows(statement)]
+
+    async def count(self, db: Transaction, narrowing: Narrowing, most: int) -> int:
+        """See `Source.count`."""
+        conditions = _conditions(narrowing, is_oldest_first=False)
+        some = select(events.c.id).where(*conditions).limit(most).subquery()
+        return int(await db.scalar(select(func.count()).select_from(some)))
 
 
 STORED = StoredEvents()
@@ -66,13 +79,15 @@ def _row(event: Event, at: datetime) -> EventRow:
     )
 
 
-def selected(narrowing: Narrowing, limit: int) -> Select[Any]:
-    """The statement that reads the newest events within `narrowing`."""
-    statement = select(events).where(*_conditions(narrowing))
-    return statement.order_by(events.c.occurred.desc(), events.c.id.desc()).limit(limit)
+def selected(narrowing: Narrowing, limit: int, *, is_oldest_first: bool = False) -> Select[Any]:
+    """The statement that reads events within `narrowing`, the newest first unless told."""
+    conditions = _conditions(narrowing, is_oldest_first=is_oldest_first)
+    keys = (events.c.occurred, events.c.id)
+    order = [key.asc() if is_oldest_first else key.desc() for key in keys]
+    return select(events).where(*conditions).order_by(*order).limit(limit)
 
 
-def _conditions(narrowing: Narrowing) -> list[ColumnElement[bool]]:
+def _conditions(narrowing: Narrowing, *, is_oldest_first: bool) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
     if narrowing.since is not None:
         found.append(events.c.occurred >= narrowing.since)
@@ -88,10 +103,11 @@ def _conditions(narrowing: Narrowing) -> list[ColumnElement[bool]]:
         found.append(events.c.id.in_(narrowing.ids))
     if narrowing.resource_ids is not None:
         found.append(events.c.resource_id.in_(narrowing.resource_ids))
-    if narrowing.before is not None:
-        occurred, id = narrowing.before
+    if narrowing.beyond is not None:
+        occurred, id = narrowing.beyond
         bound = tuple_(literal(occurred, events.c.occurred.type), literal(id, events.c.id.type))
-        found.append(tuple_(events.c.occurred, events.c.id) < bound)
+        position = tuple_(events.c.occurred, events.c.id)
+        found.append(position > bound if is_oldest_first else position < bound)
     return found
 
 

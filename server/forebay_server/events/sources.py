@@ -10,6 +10,8 @@ from forebay.wire.events import ReceivedEvent
 from forebay_server.db.broker import Topic
 from forebay_server.db.engine import Transaction
 
+Position = tuple[datetime, UUID]  # of an event, by its time and its id
+
 
 @dataclass(frozen=True)
 class Notice:
@@ -33,7 +35,7 @@ class Narrowing:
     prefixes: tuple[str, ...] | None = None
     ids: tuple[UUID, ...] | None = None
     resource_ids: tuple[str, ...] | None = None
-    before: tuple[datetime, UUID] | None = None  # only events before this time and id
+    beyond: Position | None = None  # only events that come after this one in the order read
 
 
 class Source(Protocol):
@@ -43,7 +45,15 @@ class Source(Protocol):
     def name(self) -> str:
         """As notices name it."""
 
-    async def newest(
-        self, db: Transaction, narrowing: Narrowing, limit: int
+    async def read(
+        self,
+        db: Transaction,
+        narrowing: Narrowing,
+        limit: int,
+        *,
+        is_oldest_first: bool = False,
     ) -> Sequence[ReceivedEvent]:
-        """At most `limit` events within `narrowing`, the last by time and id first."""
+        """At most `limit` events within `narrowing` by time and id, the last first unless told."""
+
+    async def count(self, db: Transaction, narrowing: Narrowing, most: int) -> int:
+        """How many events are within `narrowing`; `most` when there are as many or more."""

@@ -2,18 +2,16 @@
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from uuid import UUID
 
-from forebay.wire.events import RESOURCE_ID, ReceivedEvent
+from forebay.wire.events import ReceivedEvent
 from forebay_server.db.broker import Subscription
-from forebay_server.db.engine import Database, Transaction
+from forebay_server.db.engine import Database
 from forebay_server.events.filters import EventFilter
+from forebay_server.events.reading import last_of_each, matching, position
 from forebay_server.events.sources import EVENTS, Narrowing, Notice, Source
 
 MAX_REPLAYED = 1_000  # the newest; source: Prefect 3.8.4 `stream_workspace_events_out`
-MAX_SCANNED = 20_000  # of one source, for a filter that no index answers
-PAGE = 500
 
 
 class Stream:
@@ -58,11 +56,10 @@ class Stream:
         found: list[ReceivedEvent] = []
         async with self._database.read() as db:
             for source in self._sources:
-                found += await _newest(db, source, criteria, most)
-        found.sort(key=lambda event: (event.occurred, event.id))
-        if criteria.resource is not None and criteria.resource.distinct:
-            found = list({event.resource[RESOURCE_ID]: event for event in found}.values())
-        return found[-most:]
+                newest, _ = await matching(db, source, criteria, most)
+                found += newest[:most]
+        found.sort(key=position)
+        return (last_of_each(found) if criteria.is_distinct else found)[-most:]
 
     async def _read(self, notices: Sequence[Notice]) -> list[ReceivedEvent]:
         """The events of `notices` in their order, without those deleted meanwhile."""
@@ -71,20 +68,6 @@ class Stream:
             for source in self._sources:
                 ids = tuple(notice.id for notice in notices if notice.source == source.name)
                 if ids:
-                    events = await source.newest(db, Narrowing(ids=ids), len(ids))
+                    events = await source.read(db, Narrowing(ids=ids), len(ids))
                     found |= {event.id: event for event in events}
         return [found[notice.id] for notice in notices if notice.id in found]
-
-
-async def _newest(
-    db: Transaction, source: Source, criteria: EventFilter, most: int
-) -> list[ReceivedEvent]:
-    found: list[ReceivedEvent] = []
-    narrowing = criteria.narrowing()
-    for _ in range(MAX_SCANNED // PAGE):
-        page = await source.newest(db, narrowing, PAGE)
-        found += [event for event in page if criteria.includes(event)]
-        if len(page) < PAGE or len(found) >= most:
-            break
-        narrowing = replace(narrowing, before=(page[-1].occurred, page[-1].id))
-    return found[:most]

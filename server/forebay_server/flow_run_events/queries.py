@@ -7,7 +7,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, false, literal, or_, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    UnaryExpression,
+    false,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+)
 
 from forebay.wire.events import ReceivedEvent
 from forebay_server.db.engine import Transaction
@@ -26,20 +36,34 @@ class StateEvents:
 
     name = FLOW_RUN_STATES
 
-    async def newest(
-        self, db: Transaction, narrowing: Narrowing, limit: int
+    async def read(
+        self,
+        db: Transaction,
+        narrowing: Narrowing,
+        limit: int,
+        *,
+        is_oldest_first: bool = False,
     ) -> Sequence[ReceivedEvent]:
-        """See `Source.newest`."""
+        """See `Source.read`."""
         if not _is_possible(narrowing):
             return []
-        return [shapes.event(row) for row in await db.rows(selected(narrowing, limit))]
+        statement = selected(narrowing, limit, is_oldest_first=is_oldest_first)
+        return [shapes.event(row) for row in await db.rows(statement)]
+
+    async def count(self, db: Transaction, narrowing: Narrowing, most: int) -> int:
+        """See `Source.count`."""
+        if not _is_possible(narrowing):
+            return 0
+        conditions = _conditions(narrowing, is_oldest_first=False)
+        some = select(flow_run_states.c.id).where(*conditions).limit(most).subquery()
+        return int(await db.scalar(select(func.count()).select_from(some)))
 
 
 STATES = StateEvents()
 
 
-def selected(narrowing: Narrowing, limit: int) -> Select[Any]:
-    """The statement that reads the newest states with what their events tell."""
+def selected(narrowing: Narrowing, limit: int, *, is_oldest_first: bool = False) -> Select[Any]:
+    """The statement that reads states with what their events tell, the newest first unless told."""
     earlier = flow_run_states.alias("earlier")
     previous_id = (
         select(earlier.c.id)
@@ -52,8 +76,8 @@ def selected(narrowing: Narrowing, limit: int) -> Select[Any]:
     )
     state = (
         select(flow_run_states, previous_id.scalar_subquery().label("previous_id"))
-        .where(*_conditions(narrowing))
-        .order_by(flow_run_states.c.timestamp.desc(), flow_run_states.c.id.desc())
+        .where(*_conditions(narrowing, is_oldest_first=is_oldest_first))
+        .order_by(*_order(flow_run_states.c, is_oldest_first=is_oldest_first))
         .limit(limit)
         .subquery("state")
     )
@@ -88,8 +112,13 @@ def selected(narrowing: Narrowing, limit: int) -> Select[Any]:
         .outerjoin(deployments, flow_runs.c.deployment_id == deployments.c.id)
         .outerjoin(work_queues, flow_runs.c.work_queue_id == work_queues.c.id)
         .outerjoin(work_pools, work_queues.c.work_pool_id == work_pools.c.id)
-        .order_by(state.c.timestamp.desc(), state.c.id.desc())
+        .order_by(*_order(state.c, is_oldest_first=is_oldest_first))
     )
+
+
+def _order(state: Any, *, is_oldest_first: bool) -> list[UnaryExpression[Any]]:
+    keys = (state.timestamp, state.id)
+    return [key.asc() if is_oldest_first else key.desc() for key in keys]
 
 
 def _is_possible(narrowing: Narrowing) -> bool:
@@ -101,7 +130,7 @@ def _is_possible(narrowing: Narrowing) -> bool:
     )
 
 
-def _conditions(narrowing: Narrowing) -> Iterator[ColumnElement[bool]]:
+def _conditions(narrowing: Narrowing, *, is_oldest_first: bool) -> Iterator[ColumnElement[bool]]:
     states = flow_run_states.c
     if narrowing.since is not None:
         yield states.timestamp >= narrowing.since
@@ -116,10 +145,11 @@ def _conditions(narrowing: Narrowing) -> Iterator[ColumnElement[bool]]:
         yield states.id.in_(narrowing.ids)
     if narrowing.resource_ids is not None:
         yield states.flow_run_id.in_([*_uuids(_without_prefix(narrowing.resource_ids))])
-    if narrowing.before is not None:
-        timestamp, id = narrowing.before
+    if narrowing.beyond is not None:
+        timestamp, id = narrowing.beyond
         bound = tuple_(literal(timestamp, states.timestamp.type), literal(id, states.id.type))
-        yield tuple_(states.timestamp, states.id) < bound
+        position = tuple_(states.timestamp, states.id)
+        yield position > bound if is_oldest_first else position < bound
 
 
 def _without_prefix(texts: Iterable[str]) -> Iterator[str]:

@@ -1,9 +1,10 @@
-"""Run by the real Prefect's Python: prints what its own subscribers hear of one run."""
+"""Run by the real Prefect's Python: prints what its own clients hear and read of one run."""
 
 import asyncio
 import sys
 from uuid import UUID
 
+from prefect import get_client
 from prefect._internal.observers import FlowRunSuspendingObserver
 from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
 from prefect.events.clients import get_events_client, get_events_subscriber
@@ -40,7 +41,21 @@ async def main(run_id: UUID) -> None:
                 break
         tell("line", (await anext(logs)).message)
         await suspended.wait()
+        tell("read", *await read(EventFilter(resource=resource)))
         tell("events", *sorted(seen))
+
+
+async def read(criteria: EventFilter) -> list[str]:
+    """The names of the events, the newest first, two a page; each page tells how many there are."""
+    async with get_client() as client:
+        page = await client.read_events(criteria, limit=2)
+        names = []
+        while page is not None:
+            names += [event.event for event in page.events]
+            total = page.total
+            page = await page.get_next_page(client)
+    assert len(names) == total
+    return names
 
 
 asyncio.run(asyncio.wait_for(main(UUID(sys.argv[1])), 60))

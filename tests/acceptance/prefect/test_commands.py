@@ -136,3 +136,9 @@ def test_the_life_of_a_variable(prefect: Prefect) -> None:
     prefect.run("variable", "set", "named", "other", "--overwrite")
     prefect.run("variable", "unset", "named")
     assert "not found" in prefect.run("variable", "get", "named", is_ok=False)
+
+
+def test_there_are_no_automations_to_list_or_find(prefect: Prefect) -> None:
+    prefect.run("automation", "ls")
+
+    assert "not found" in prefect.run("automation", "inspect", "any", is_ok=False).lower()

@@ -28,8 +28,14 @@ def test_events_suspensions_and_lines_reach_stock_subscribers(prefect: Prefect) 
         prefect.client.send(flow_runs.set_state(run, state, force=True))
 
     assert listener.wait() == 0, listener.output
-    heard, told = listener.output.splitlines()[-2:]
+    heard, read, told = listener.output.splitlines()[-3:]
     assert heard == "line heard"
+    names = read.split()[1:]
+    assert names[0] == "prefect.flow-run.Suspended"
+    assert sorted(names) == [
+        "forebay.echo",
+        *(f"prefect.flow-run.{name}" for name in ("Pending", "Running", "Scheduled", "Suspended")),
+    ]
     assert set(told.split()) >= {
         "forebay.echo",
         "prefect.flow-run.Scheduled",  # replayed

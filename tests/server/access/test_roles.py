@@ -29,7 +29,7 @@ CALLERS = (
 # The threat model, by what an operation is; written here a second time, so that a slip in the
 # server's table shows.
 PUBLIC = ("/health", "/ready", "/version", "/admin/version")
-ASKING = r"/(filter|count|paginate|history|lateness|explain|validate|concurrency_status)$"
+ASKING = r"/(filter|count|count-by/\{countable\}|paginate|history|lateness|explain|validate|concurrency_status)$"
 ASKING_ELSEWHERE = ("/deployments/get_scheduled_flow_runs",)
 FOR_ALL = r"^/(hello|server|csrf-token|admin/storage|collections/views/.*|variables/name/.*)$"
 WORKERS_WORK = r"/(get_scheduled_flow_runs|claim|adopt|adoptable_runs|report|heartbeat|get_runs)$"
@@ -46,6 +46,7 @@ WORKERS_LOOK = (
     r"|/work_queues/\{id\}(|/status|/explain|/concurrency_status)"
     r"|/flow_runs/\{id\}(|/explain|/input/filter|/input/\{key\})|/deployments/\{id\}|/flows/\{id\}"
     r"|/artifacts/(filter|count|latest/filter|latest/count|\{id\}|\{key\}/latest)"
+    r"|/events/(filter|filter/next|count-by/\{countable\})"
     r"|/block_documents/\{id\}|/block_types/slug/\{slug\}/block_documents/name/.*)$"
 )
 # What the process of a run may do, and of which objects: its run, and what that is made from.

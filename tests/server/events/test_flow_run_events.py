@@ -214,7 +214,7 @@ def _listed(found: Any) -> list[Any]:
     [
         Narrowing(since=START),
         Narrowing(since=START, names=("prefect.flow-run.Cancelling",)),
-        Narrowing(since=START, before=(START, new_id())),
+        Narrowing(since=START, beyond=(START, new_id())),
         Narrowing(ids=(new_id(),)),
     ],
 )
