@@ -21,8 +21,9 @@ from sqlalchemy import select, update
 from forebay_server.app import create_app
 from forebay_server.claims.tables import claims
 from forebay_server.flow_runs.tables import flow_runs
-from forebay_server.services import foreman, late_runs, scheduler
+from forebay_server.services import foreman, late_runs
 from forebay_server.services.rescuer import Rescuer
+from forebay_server.services.scheduler import SCHEDULER
 from forebay_server.settings import ServerSettings
 from tests.conftest import BIN, RunningServer, start_server, stop_process
 from tests.postgres import Cluster
@@ -204,7 +205,7 @@ async def test_services_in_two_processes_at_once_do_everything_once(postgres_url
 
         await asyncio.gather(
             *(r.tick(d) for r, d in zip(rescuers, databases, strict=True)),
-            *(tick(d) for d in databases for tick in (scheduler.tick, late_runs.tick)),
+            *(tick(d) for d in databases for tick in (SCHEDULER.tick, late_runs.tick)),
             *(foreman.tick(d) for d in databases),
         )
 

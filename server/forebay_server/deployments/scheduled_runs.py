@@ -8,7 +8,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 from pydantic import TypeAdapter
-from sqlalchemy import Row, exists, literal, select
+from sqlalchemy import Row, exists, literal, select, true
 
 from forebay.wire.schedules import Schedule
 from forebay.wire.states import StateCreate, StateDetails, StateType
@@ -159,9 +159,17 @@ async def read_due(
 
 
 async def find_lacking(
-    db: Transaction, after: UUID | None, limit: int, horizon: Horizon = HORIZON
+    db: Transaction,
+    after: UUID | None,
+    limit: int,
+    horizon: Horizon = HORIZON,
+    *,
+    is_each_lacking: bool = False,
 ) -> list[UUID]:
-    """Ids of deployments with active schedules and too few coming runs, above `after`."""
+    """Ids of deployments with active schedules and too few coming runs, above `after`.
+
+    With `is_each_lacking` however many they have.
+    """
     now = await db.now()
     coming = (
         select(flow_runs.c.next_scheduled_start_time)
@@ -182,7 +190,9 @@ async def find_lacking(
         deployment_schedules.c.active.is_(True),
     )
     statement = select(deployments.c.id).where(
-        deployments.c.paused.is_(False), is_active, ~(has_enough & reaches_far)
+        deployments.c.paused.is_(False),
+        is_active,
+        true() if is_each_lacking else ~(has_enough & reaches_far),
     )
     if after is not None:
         statement = statement.where(deployments.c.id > after)

@@ -10,7 +10,7 @@ from sqlalchemy import delete, update
 from forebay_server.db.engine import Database
 from forebay_server.deployments import scheduled_runs
 from forebay_server.flow_runs.tables import flow_runs
-from forebay_server.services import scheduler
+from forebay_server.services.scheduler import DEPLOYMENTS_AT_ONCE, SCHEDULER
 from tests.server.deployments.builders import Json, a_deployment, a_pool, deployment, runs, sent
 
 HOURLY = {"interval": 3600, "anchor_date": "2020-01-01T00:00:00Z"}
@@ -273,15 +273,15 @@ async def test_schedules_that_cannot_be_are_refused(api: httpx.AsyncClient, body
 async def test_the_scheduler_makes_the_runs_that_are_lacking(
     api: httpx.AsyncClient, database: Database
 ) -> None:
-    more_than_at_once = scheduler.DEPLOYMENTS_AT_ONCE + 1
+    more_than_at_once = DEPLOYMENTS_AT_ONCE + 1
     for number in range(more_than_at_once):
         await a_deployment(api, f"d{number}", schedules=[{"schedule": HOURLY}])
     async with database.write() as db:
         await db.execute(delete(flow_runs))
 
-    await scheduler.tick(database)
+    await SCHEDULER.tick(database)
     made = await sent(api, "POST", "/flow_runs/count", 200, {})
-    await scheduler.tick(database)
+    await SCHEDULER.tick(database)
 
     assert made == 3 * more_than_at_once
     assert await sent(api, "POST", "/flow_runs/count", 200, {}) == made
@@ -295,7 +295,7 @@ async def test_a_run_is_not_made_again_whatever_became_of_it(
     async with database.write() as db:
         await db.execute(update(flow_runs).values(state_type="CANCELLED", state_name="Cancelled"))
 
-    await scheduler.tick(database)
+    await SCHEDULER.tick(database)
 
     assert [run["id"] for run in await runs(api, made["id"])] == [run["id"] for run in before]
 
