@@ -115,7 +115,11 @@ reliability: setup ## race, starve, cut off and kill on purpose; one line of fig
 	$$run.slow_database --db postgres; \
 	$$run.cuts; \
 	$$run.cuts --db sqlite; \
-	$$run.full_disk
+	$$run.full_disk; \
+	$$run.clocks; \
+	$$run.clocks --db sqlite --servers 1; \
+	$$run.soak; \
+	$$run.soak --db sqlite --servers 1
 
 # --- what is generated ---------------------------------------------------------------------------
 migration: setup ## write the next migration: make migration m="what changes"

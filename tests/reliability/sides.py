@@ -182,14 +182,15 @@ async def both(sqlite: Path, postgres_url: str, home: Path) -> AsyncIterator[Sid
         sqlite_url = f"sqlite+aiosqlite:///{sqlite}"
         await prepare(ServerSettings(database_url=sqlite_url, require_token=False))
         sides = [
-            await stack.enter_async_context(_a_side(url, home))
+            await stack.enter_async_context(a_side(url, home))
             for url in (sqlite_url, postgres_url)
         ]
         yield Sides(*sides, clock, connection)
 
 
 @asynccontextmanager
-async def _a_side(url: str, home: Path) -> AsyncIterator[Side]:
+async def a_side(url: str, home: Path) -> AsyncIterator[Side]:
+    """A server on a migrated database."""
     settings = ServerSettings(
         home=home,
         database_url=url,

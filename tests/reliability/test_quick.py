@@ -9,6 +9,7 @@ import pytest
 from tests.conftest import missing, require_tool
 from tests.reliability import (
     broken_applies,
+    clocks,
     cuts,
     drain,
     full_disk,
@@ -20,6 +21,7 @@ from tests.reliability import (
     model,
     postgres_restart,
     slow_database,
+    soak,
     sqlite_contention,
     zombie,
 )
@@ -102,3 +104,11 @@ def test_short_cuts_between_worker_and_server_change_nothing() -> None:
 
 def test_a_full_disk_is_told_and_breaks_nothing() -> None:
     holds("full_disk", full_disk.play, Options())
+
+
+def test_no_lease_and_no_schedule_minds_a_clock_that_jumps() -> None:
+    holds("clocks", clocks.play, Options(seconds=1))
+
+
+def test_workers_of_both_kinds_lose_nothing_while_they_are_killed() -> None:
+    holds("soak", soak.play, Options(seconds=8))

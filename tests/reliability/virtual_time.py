@@ -15,7 +15,7 @@ import asyncpg
 from forebay_server.db import engine
 from forebay_server.dispatch import claiming
 from forebay_server.flow_runs import polling, queries
-from forebay_server.services import rescuer
+from forebay_server.services import rescuer, scheduler
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 _FUNCTIONS = """
@@ -59,7 +59,8 @@ def in_this_process(clock: Clock) -> Iterator[None]:
             stack.enter_context(patch.object(module, "process_now", clock.now))
         stack.enter_context(patch.object(polling, "monotonic", clock.monotonic))
         time = SimpleNamespace(monotonic=clock.monotonic)
-        stack.enter_context(patch.object(rescuer, "time", time))
+        for module in (rescuer, scheduler):
+            stack.enter_context(patch.object(module, "time", time))
         yield
 
 

@@ -36,6 +36,10 @@ class Wire:
         self._ends: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
+    def lead_to(self, url: str) -> None:
+        """Carry new connections to another upstream."""
+        self._upstream = urlsplit(url)
+
     def delay(self, seconds: float) -> None:
         """Carry everything later, either way."""
         self.there.delay_seconds = self.back.delay_seconds = seconds
