@@ -97,6 +97,7 @@ bench: setup ## start-up costs against their floors
 reliability: setup ## race, starve, cut off and kill on purpose; one line of figures for each
 	@set -e; run="$(BIN)/python -m tests.reliability"; \
 	$$run.model; \
+	$$run.interleavings; \
 	$$run.limits_race --db postgres --servers 2; \
 	$$run.limits_race --db sqlite --servers 1; \
 	$$run.sqlite_contention; \
@@ -119,7 +120,8 @@ reliability: setup ## race, starve, cut off and kill on purpose; one line of fig
 	$$run.clocks; \
 	$$run.clocks --db sqlite --servers 1; \
 	$$run.soak; \
-	$$run.soak --db sqlite --servers 1
+	$$run.soak --db sqlite --servers 1; \
+	$$run.mutations
 
 # --- what is generated ---------------------------------------------------------------------------
 migration: setup ## write the next migration: make migration m="what changes"
