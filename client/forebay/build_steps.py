@@ -1,6 +1,7 @@
 """Steps before a deployment is made, or before its runs begin. Source: Prefect 3.8.4.
 
-Two are carried out here; another one is refused by name before any has run.
+Two are carried out here, and the images' in `docker_steps`; another one is refused by name
+before any has run.
 """
 
 import os
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from forebay import docker_steps
 from forebay.errors import ConfigurationError, ForebayError
 
 PREFIXES = ("prefect.deployments.steps.", "prefect.deployments.steps.utility.")
@@ -29,8 +31,11 @@ def check(steps: Iterable[Step]) -> None:
     """Raise `ConfigurationError` for a step that is not known here."""
     for step in steps:
         [path] = step
-        if _short_name(path) not in KNOWN:
-            known = ", ".join(PREFIXES[0] + name for name in KNOWN)
+        if _short_name(path) not in KNOWN and _docker_step(path) is None:
+            known = ", ".join(
+                [*(PREFIXES[0] + name for name in KNOWN)]
+                + [docker_steps.PREFIX + name for name in docker_steps.KNOWN]
+            )
             raise ConfigurationError(
                 f"The step {path!r} is not known here; known: {known}. Take it out of the file "
                 "and do its work before `forebay deploy`."
@@ -53,7 +58,12 @@ def run(
         inputs = fill(dict(raw or {}), found)
         id = inputs.pop("id", None)
         inputs.pop("requires", None)  # a package that Prefect would install for the step
-        gave = carry_out(_short_name(path), inputs, folder)
+        image_step = _docker_step(path)
+        gave: Mapping[str, Any]
+        if image_step is not None:
+            gave = docker_steps.carry_out(image_step, inputs, folder)
+        else:
+            gave = carry_out(_short_name(path), inputs, folder)
         if id:
             found |= {f"{id}.{key}": value for key, value in gave.items()}
     return found
@@ -67,6 +77,12 @@ def carry_out(name: str, inputs: Mapping[str, Any], folder: Path) -> dict[str, s
 def _short_name(path: str) -> str:
     prefix, _, name = path.rpartition(".")
     return name if f"{prefix}." in PREFIXES else path
+
+
+def _docker_step(path: str) -> str | None:
+    """The name of a step about images; none for another one."""
+    name = path.removeprefix(docker_steps.PREFIX)
+    return name if name != path and name in docker_steps.KNOWN else None
 
 
 def _shell(inputs: Mapping[str, Any], folder: Path) -> dict[str, str]:

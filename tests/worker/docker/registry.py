@@ -1,4 +1,4 @@
-"""A registry of one image, from which a real engine pulls; it knows one user."""
+"""A registry of one image, which a real engine pulls and pushes; it knows one user."""
 
 import base64
 import gzip
@@ -19,6 +19,7 @@ class Registry:
     def __init__(self, root_file_system: bytes) -> None:
         self.port = 0
         self.asked: list[str] = []
+        self.pushed: dict[str, bytes] = {}  # manifests by their tag
         layer = gzip.compress(root_file_system, mtime=0)
         config = json.dumps(
             {
@@ -104,6 +105,44 @@ def _handler(made: Registry) -> type[BaseHTTPRequestHandler]:
                 self._answer(404, json.dumps(error).encode(), {})
 
         do_HEAD = do_GET
+
+        def do_POST(self) -> None:
+            """Begin the upload of a blob."""
+            if self.headers.get("authorization") != expected:
+                self._answer(401, b"{}", {"WWW-Authenticate": 'Basic realm="test"'})
+                return
+            self._upload_goes_on(0)
+
+        def do_PATCH(self) -> None:
+            """Take a blob's content, whole."""
+            content = self._content()
+            made.blobs[_digest(content)] = content
+            self._upload_goes_on(len(content))
+
+        def do_PUT(self) -> None:
+            """End an upload, or take a manifest."""
+            content = self._content()
+            if "/manifests/" in self.path:
+                made.pushed[self.path.rpartition("/")[2]] = content
+            self._answer(201, b"", {"Docker-Content-Digest": _digest(content)})
+
+        def _upload_goes_on(self, received: int) -> None:
+            headers = {
+                "Location": f"http://{made.host}/v2/flows/blobs/uploads/1",
+                "Docker-Upload-UUID": "1",
+                "Range": f"0-{max(0, received - 1)}",
+            }
+            self._answer(202, b"", headers)
+
+        def _content(self) -> bytes:
+            if self.headers.get("transfer-encoding") != "chunked":
+                return self.rfile.read(int(self.headers.get("content-length", 0)))
+            content = b""
+            while size := int(self.rfile.readline(), 16):
+                content += self.rfile.read(size)
+                self.rfile.readline()
+            self.rfile.readline()
+            return content
 
         def _answer(self, status: int, content: bytes, headers: dict[str, str]) -> None:
             self.send_response(status)
