@@ -52,17 +52,23 @@ _GROUPS: tuple[tuple[Grant, tuple[str, ...]], ...] = (
             "POST /flow_runs/filter",
             "POST /flow_runs/count",
             "POST /flow_runs/paginate",
-            "POST /artifacts/filter",
-            "POST /artifacts/count",
-            "POST /artifacts/latest/filter",
-            "POST /artifacts/latest/count",
-            "GET /artifacts/{key}/latest",
             "POST /events/filter",
             "GET /events/filter/next",
             "POST /events/count-by/{countable}",
         ),
     ),
-    (Grant(_WORKERS_TOO, is_runs=True), ("WS /events/out",)),
+    # Lists that also show a run what is its own.
+    (
+        Grant(_WORKERS_TOO, is_runs=True),
+        (
+            "POST /artifacts/filter",
+            "POST /artifacts/count",
+            "POST /artifacts/latest/filter",
+            "POST /artifacts/latest/count",
+            "GET /artifacts/{key}/latest",
+            "WS /events/out",
+        ),
+    ),
     (
         Grant(_WORKERS_TOO, Kind.POOL),
         (

@@ -120,6 +120,8 @@ async def delete_artifact(id: UUID, db: Write) -> None:
 
 
 def _seen(db: Transaction) -> Iterator[Condition]:
-    """What narrows artifacts to those that the caller may see: with a pool, its runs'."""
-    if db.pool_id is not None:
+    """What narrows artifacts to those that the caller may see: a run's own, or a pool's runs'."""
+    if db.run_id is not None:
+        yield queries.is_of_run(db.run_id)
+    elif db.pool_id is not None:
         yield is_left_by_pool(db.pool_id)

@@ -53,7 +53,8 @@ WORKERS_LOOK = (
 RUNS_DO = (
     rf"{REPORTS}|{ENGINES_WORK}|^/(block_documents/\{{id\}}"
     r"|block_types/slug/\{slug\}/block_documents/name/.*|deployments/\{id\}|flows/\{id\}"
-    r"|artifacts/\{id\}|flow_runs/\{id\}(|/explain|/input/filter|/input/\{key\}))$"
+    r"|artifacts/(filter|count|latest/filter|latest/count|\{id\}|\{key\}/latest)"
+    r"|flow_runs/\{id\}(|/explain|/input/filter|/input/\{key\}))$"
 )
 POOLS_OWN = (
     r"^/(work_pools/\{(name|pool)\}|(work_queues|flow_runs|deployments|flows|artifacts)/\{id\})"

@@ -136,6 +136,25 @@ async def test_run_leaves_and_changes_artifacts_of_its_own_only(ground: Ground) 
     assert statuses == [201, 404, 404]
 
 
+async def test_run_is_shown_artifacts_of_its_own_only(ground: Ground) -> None:
+    claim, other = await ground.claimed(), await ground.run()
+    await ground.made("/artifacts/", key="mine", flow_run_id=claim["flow_run"]["id"])
+    await ground.made("/artifacts/", key="theirs", flow_run_id=other)
+    as_run = {"authorization": f"Bearer {claim['token']}"}
+
+    lists = [
+        (await ground.client.post(f"/artifacts/{path}filter", headers=as_run)).json()
+        for path in ("", "latest/")
+    ]
+    latest = [
+        await ground.status(claim, "GET", f"/artifacts/{key}/latest", None)
+        for key in ("mine", "theirs")
+    ]
+
+    assert [[each["key"] for each in listed] for listed in lists] == [["mine"], ["mine"]]
+    assert latest == [200, 404]
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [
