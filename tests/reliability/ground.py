@@ -198,10 +198,10 @@ def run(name: str, play: Callable[[Ground], Figures], options: Options) -> Figur
             figures = play(made)
         except Exception as error:  # noqa: BLE001 - whatever it is, there is a line at the end
             figures = {"error": f"{type(error).__name__}: {error}", "ok": False}
-        if not figures["ok"]:
+        traces = made.traces()
+        if traces or not figures["ok"]:
             for process in made.processes:
                 sys.stderr.write(process.log.read_text())
-        traces = made.traces()
     about = {"name": name, "seed": options.seed, "db": options.db, "servers": options.servers}
     took = round(time.monotonic() - began, 1)
     is_ok = bool(figures.pop("ok")) and traces == 0
