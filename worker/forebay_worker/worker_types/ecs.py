@@ -110,9 +110,18 @@ class EcsWorker(WorkerType[EcsConfiguration]):
         return claim
 
     async def wait(self, infrastructure_id: str) -> Outcome:
-        """How the task ended; by then what it wrote has been handed on."""
+        """How the task ended; by then what it wrote has been handed on.
+
+        Whoever gives up waiting lets the task go: nothing more of it is reported.
+        """
         running = self._running[infrastructure_id]
-        outcome = await running.wait()
+        try:
+            outcome = await running.wait()
+        except asyncio.CancelledError:
+            running.leave()
+            self._running.pop(infrastructure_id, None)
+            self._configurations.pop(infrastructure_id, None)
+            raise
         account, configuration = self._configurations.pop(infrastructure_id)
         del self._running[infrastructure_id]
         if configuration.auto_deregister_task_definition and not configuration.definition_arn:

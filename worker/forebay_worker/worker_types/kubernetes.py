@@ -87,8 +87,17 @@ class KubernetesWorker(WorkerType[KubernetesConfiguration]):
         return claim
 
     async def wait(self, infrastructure_id: str) -> Outcome:
-        """How the job ended; by then what it wrote has been handed on."""
-        outcome = await self._running[infrastructure_id].wait()
+        """How the job ended; by then what it wrote has been handed on.
+
+        Whoever gives up waiting lets the job go: nothing more of it is reported.
+        """
+        running = self._running[infrastructure_id]
+        try:
+            outcome = await running.wait()
+        except asyncio.CancelledError:
+            running.leave()
+            self._running.pop(infrastructure_id, None)
+            raise
         del self._running[infrastructure_id]
         return outcome
 
