@@ -81,6 +81,10 @@ def table(row: type[SQLModel]) -> Table:
     found = cast(Table, row.__table__)  # type: ignore[attr-defined]
     for column in found.columns:
         if isinstance(column.type, String | AutoString):
-            bytewise = String(column.type.length, collation=BYTEWISE)
-            column.type = column.type.with_variant(bytewise, "postgresql")
+            column.type = text_type(column.type.length)
     return found
+
+
+def text_type(length: int | None = None) -> String:
+    """Text that PostgreSQL, too, keeps in the order of its bytes."""
+    return String(length).with_variant(String(length, collation=BYTEWISE), "postgresql")

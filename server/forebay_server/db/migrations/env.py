@@ -3,6 +3,7 @@
 from typing import Any, Literal
 
 from alembic import context
+from sqlalchemy import String
 from sqlmodel import SQLModel
 
 import forebay_server.tables  # noqa: F401  (fills the metadata)
@@ -15,6 +16,8 @@ def render_item(kind: str, item: Any, _context: Any) -> str | Literal[False]:
         return "columns.Json"
     if kind == "type" and isinstance(item, UtcDateTime):
         return "columns.UtcDateTime()"
+    if kind == "type" and isinstance(item, String):
+        return f"columns.text_type({item.length or ''})"
     return False
 
 
