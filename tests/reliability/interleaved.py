@@ -100,6 +100,8 @@ class Scene:
             await self._propose(database, runs[0], "PENDING", "lost")
             if rng.random() < 0.5:
                 await self._propose(database, runs[0], "RUNNING", "lost")
+                async with database.write() as db:
+                    await db.execute(update(flow_runs).values(infrastructure_pid="i"))
             await self._let_leases_end(database)
         return runs
 
@@ -113,7 +115,7 @@ class Scene:
 
     async def _let_leases_end(self, database: Database) -> None:
         async with database.write() as db:
-            past = await db.now() - timedelta(seconds=1)
+            past = await db.now() - rescues.CANCELLING_GRACE - timedelta(seconds=1)
             await db.execute(update(claims).values(expires_at=past))
 
     # ------------------------------------------------------------------------------ callers
