@@ -1,6 +1,7 @@
 """Fixtures that every part of the suite shares: databases, the app, a running server, tools."""
 
 import asyncio
+import logging
 import os
 import shutil
 import signal
@@ -53,6 +54,15 @@ def own_environment(
             monkeypatch.delenv(name)
     monkeypatch.setenv("FOREBAY_HOME", str(tmp_path_factory.mktemp("home")))
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path_factory.mktemp("prefect")))
+    # The provider switches logging off in its process, which is this one where it is tested.
+    monkeypatch.setattr(logging.root.manager, "disable", logging.NOTSET)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible() -> None:
+    """Children end when they are interrupted, also where the tests run in the background: whoever
+    starts them there has that signal ignored, which children inherit."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

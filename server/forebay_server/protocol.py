@@ -15,6 +15,7 @@ from pydantic import AfterValidator
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from forebay.wire.base import Page
 from forebay_server.access.authentication import authenticated
@@ -247,6 +248,11 @@ async def _database_error(request: Request, error: Exception) -> Response:
     return await _unexpected(request, error)
 
 
+async def _gone(request: Request, error: Exception) -> Response:
+    """Whoever sent half of a request and is gone reads no answer; nothing was done."""
+    return Response(status_code=400)
+
+
 async def _unexpected(request: Request, error: Exception) -> Response:
     logger.error("request failed", exc_info=error, extra={"path": request.url.path})
     body = {"exception_message": "Internal Server Error", "code": "internal_error"}
@@ -261,4 +267,5 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(IntegrityError, _integrity_error)
     for kind in (DBAPIError, PoolTimeout, OSError):
         app.add_exception_handler(kind, _database_error)
+    app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Exception, _unexpected)

@@ -93,8 +93,14 @@ class Terraform:
 
     def plan(self, configuration: str) -> dict[str, list[str]]:
         """What a plan would do: actions by address, without what stays as it is."""
-        changes = self.changes(configuration)
-        return {address: change["actions"] for address, change in changes.items()}
+        self.write(configuration)
+        told = self.run("plan", "-json", "-input=false").stdout.splitlines()
+        planned = [m["change"] for m in map(json.loads, told) if m["type"] == "planned_change"]
+        return {
+            change["resource"]["addr"]: _actions(change["action"])
+            for change in planned
+            if change["action"] not in ("noop", "move", "import")
+        }
 
     def changes(self, configuration: str) -> dict[str, dict[str, Any]]:
         """Terraform's own account of each change of a plan, by address."""
@@ -125,10 +131,36 @@ class Terraform:
         return " ".join(done.stderr.replace("│", " ").split())
 
     def resources(self) -> dict[str, dict[str, Any]]:
-        """The attributes in state, by address."""
-        state = json.loads(self.run("show", "-json").stdout)
-        found = state.get("values", {}).get("root_module", {}).get("resources", [])
-        return {resource["address"]: resource["values"] for resource in found}
+        """The attributes in state, by address; from the file, as Terraform starts slowly."""
+        path = self.folder / "terraform.tfstate"
+        state = json.loads(path.read_text("utf-8")) if path.exists() else {}
+        return {
+            _address(resource, instance): {
+                name: _plain(value) for name, value in instance["attributes"].items()
+            }
+            for resource in state.get("resources", [])
+            for instance in resource["instances"]
+        }
+
+
+def _plain(value: Any) -> Any:
+    """A value of the state file, which keeps those of dynamic attributes with their type."""
+    if isinstance(value, dict) and value.keys() == {"type", "value"}:
+        return value["value"]
+    return value
+
+
+def _actions(action: str) -> list[str]:
+    """An action of Terraform's messages as its plans tell it."""
+    return ["delete", "create"] if action == "replace" else [action]
+
+
+def _address(resource: dict[str, Any], instance: dict[str, Any]) -> str:
+    """How the configuration names an object of the state."""
+    prefix = "data." if resource["mode"] == "data" else ""
+    key = instance.get("index_key")
+    index = "" if key is None else f"[{json.dumps(key)}]"
+    return f"{prefix}{resource['type']}.{resource['name']}{index}"
 
 
 @pytest.fixture(scope="session")

@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx2 as httpx
 import pytest
 from fastapi import FastAPI
+from starlette.types import Message
 
 from forebay.wire.base import MAX_JSON_DEPTH
 from forebay_server import gate
@@ -371,3 +373,27 @@ async def test_a_full_disk_stops_writes_only_and_for_a_time(
     assert refused.json()["code"] == "storage_full"
     assert read.status_code == 200
     assert written.status_code == 201, written.text
+
+
+async def test_a_client_that_is_gone_before_its_body_is_there_is_no_error(
+    app: FastAPI, caplog: pytest.LogCaptureFixture
+) -> None:
+    half: list[Message] = [
+        {"type": "http.request", "body": b'{"name":', "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return half.pop(0)
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"100")]
+    scope = {"type": "http", "method": "POST", "path": "/api/flows/", "raw_path": b"/api/flows/"}
+    scope |= {"headers": [(b"host", b"localhost"), *headers], "query_string": b"", "state": {}}
+    await app({**scope, "http_version": "1.1", "scheme": "http", "root_path": ""}, receive, send)
+
+    assert sent[0]["status"] == 400
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
