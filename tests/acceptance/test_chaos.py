@@ -103,6 +103,15 @@ def begin_apply(terraform: Terraform, proxy: Proxy, text: str) -> subprocess.Pop
     return process
 
 
+def await_creations(client: Client, proxy: Proxy) -> None:
+    """Return when whatever the provider asked for before its end has been made."""
+    creations = ("POST /api/work_pools/ ", "POST /api/variables/ ")
+    deadline = time.monotonic() + 20
+    while len(objects(client)) < sum(line.startswith(creations) for line in lines(proxy)):
+        assert time.monotonic() < deadline, (objects(client), lines(proxy))
+        time.sleep(0.01)
+
+
 def lines(proxy: Proxy) -> list[str]:
     return [f"{line} " for line in proxy.requests]
 
@@ -133,6 +142,7 @@ def test_killed_provider_leaves_nothing_that_is_not_told(
         assert provider is not None, "no provider is running"
         os.kill(provider, signal.SIGKILL)
         told = process.communicate(timeout=60)[0].decode()
+        await_creations(client, proxy)
     known = {str(values["name"]) for values in terraform.resources().values()}
     unknown = [name for name in objects(client) if name not in known]
 
