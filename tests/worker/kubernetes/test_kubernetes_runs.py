@@ -1,6 +1,7 @@
 """A kubernetes pool from deployment to end: a fake cluster, a real server and a real worker."""
 
 import time
+from base64 import b64decode
 from uuid import UUID
 
 import pytest
@@ -54,7 +55,10 @@ def test_token_of_the_run_is_in_a_secret_and_nowhere_in_the_job(
 
     [job] = kubernetes_site.cluster.objects("Job")
     [secret] = kubernetes_site.cluster.objects("Secret")
-    assert kubernetes_site.server.api_key not in yaml.safe_dump(job)
+    token = b64decode(secret["data"]["FOREBAY_API_KEY"]).decode()
+    assert token.startswith("fbr_")
+    assert token not in yaml.safe_dump(job)
+    assert kubernetes_site.server.api_key not in yaml.safe_dump([job, secret])
     assert [o["uid"] for o in secret["metadata"]["ownerReferences"]] == [job["metadata"]["uid"]]
 
 
