@@ -14,6 +14,7 @@ from forebay.client import Client
 from forebay.entrypoints import read_entrypoint
 from forebay.errors import ConfigurationError
 from forebay.settings import ClientSettings
+from forebay.wire.base import problems
 from forebay.wire.deployments import Deployment, DeploymentCreate
 from forebay.wire.flows import Flow, FlowCreate
 from forebay.wire.schedules import DeploymentScheduleCreate
@@ -177,8 +178,4 @@ def _checked(shape: type[M], **values: Any) -> M:
     try:
         return shape(**values)
     except ValidationError as error:
-        told = [
-            f"{'.'.join(map(str, problem['loc']))}: {problem['msg'].removeprefix('Value error, ')}"
-            for problem in error.errors()
-        ]
-        raise ConfigurationError("; ".join(told)) from None
+        raise ConfigurationError(problems(error)) from None

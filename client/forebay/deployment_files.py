@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from forebay.errors import ConfigurationError
 from forebay.templates import placeholders, render
-from forebay.wire.base import Action
+from forebay.wire.base import Action, problems
 
 NAMES = ("forebay.yaml", "prefect.yaml")
 VARIABLE = "prefect.variables."
@@ -156,9 +156,8 @@ def checked_entry(declaration: Declaration, values: Any) -> Entry:
     try:
         return Entry.model_validate(values)
     except ValidationError as error:
-        told = [f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in error.errors()]
         raise ConfigurationError(
-            f"The deployment {declaration.name!r} of the file: {'; '.join(told)}"
+            f"The deployment {declaration.name!r} of the file: {problems(error)}"
         ) from None
 
 

@@ -39,11 +39,12 @@ def test_text_output_prints_the_token_alone(run: Run, name: str) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--role", "worker"], "work_pool_name"),
+        (["--role", "worker"], "add --pool NAME"),
+        (["--pool", "etl"], "--role worker only"),
         (["--role", "king"], "role"),
         (["--expires-in", "soon"], "no time such as 30m"),
     ],
-    ids=["worker without pool", "unknown role", "no time"],
+    ids=["worker without pool", "pool without worker", "unknown role", "no time"],
 )
 def test_what_makes_no_token_is_explained(
     run: Run, name: str, options: list[str], words: str

@@ -57,14 +57,12 @@ def checked(shape: "type[M]", **values: Any) -> "M":
     """An instance of a wire shape. Raises a usage error that names the field."""
     from pydantic import ValidationError
 
+    from forebay.wire.base import problems
+
     try:
         return shape(**values)
     except ValidationError as error:
-        told = [
-            f"{'.'.join(map(str, problem['loc']))}: {problem['msg'].removeprefix('Value error, ')}"
-            for problem in error.errors()
-        ]
-        raise typer.BadParameter("; ".join(told)) from None
+        raise typer.BadParameter(problems(error)) from None
 
 
 def pairs(texts: Sequence[str], option: str) -> dict[str, Any]:

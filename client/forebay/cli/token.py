@@ -63,6 +63,10 @@ def create(
     from forebay.calls import tokens
     from forebay.wire.tokens import TokenCreate
 
+    if role == "worker" and pool is None:
+        raise typer.BadParameter("a worker's token is for one pool; add --pool NAME.")
+    if role != "worker" and pool is not None:
+        raise typer.BadParameter("--pool goes with --role worker only.")
     body = checked(
         TokenCreate,
         name=name,

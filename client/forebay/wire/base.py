@@ -6,7 +6,15 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+)
 
 T = TypeVar("T")
 
@@ -41,6 +49,16 @@ class Deleted(Wire):
     """The answer to deleting several objects: those that are gone."""
 
     deleted: list[UUID]
+
+
+def problems(error: ValidationError) -> str:
+    """What is wrong with values, each problem with its field; one of all of them has none."""
+    told = []
+    for problem in error.errors():
+        field = ".".join(map(str, problem["loc"]))
+        text = problem["msg"].removeprefix("Value error, ")
+        told.append(f"{field}: {text}" if field else text)
+    return "; ".join(told)
 
 
 def check_name(value: str) -> str:
