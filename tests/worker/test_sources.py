@@ -148,6 +148,24 @@ async def test_an_attempt_is_repeated_until_it_is_answered(serve: Callable[..., 
     ]
 
 
+async def test_what_a_request_that_was_given_up_has_claimed_is_heard_of(
+    serve: Callable[..., Api],
+) -> None:
+    answers: list[Answer] = [None, (200, claims())]
+    api = serve(lambda *_: answers.pop(0))
+
+    async with a_client(api) as client:
+        source = a_source(client)
+        with pytest.raises(Exception, match="No answer"):
+            await source.ask(None, awaited=0)
+        (held,) = await source.unheard()
+        later = await source.unheard()
+
+    assert (held.claim, later) == ("c:1", [])
+    assert api.asked[0][1]["attempt"] == api.asked[1][1]["attempt"]
+    assert api.asked[1][1]["wait_seconds"] == 0
+
+
 async def test_a_server_that_lets_nobody_wait_is_not_asked_at_once(
     serve: Callable[..., Api],
 ) -> None:

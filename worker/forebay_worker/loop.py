@@ -121,6 +121,7 @@ class Worker:
             else:
                 background.append(asyncio.create_task(self._keep_taking_over()))
                 await self._until_stopping(self._keep_asking())
+                await self._in_time("claims could not be handed back", self._take_unheard())
             await self._drain()
         finally:
             for task in background:
@@ -188,6 +189,11 @@ class Worker:
             elif item.id not in self._runs and item.id not in self._awaited:
                 self._consider(item)
         return True
+
+    async def _take_unheard(self) -> None:
+        """Take up what was claimed while the worker stopped, to give it back."""
+        for held in await self._source.unheard():
+            self._accept(held)
 
     def _accept(self, held: HeldRun) -> None:
         """Take up a run that is claimed; a worker that may start nothing gives it back."""

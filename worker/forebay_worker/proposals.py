@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Iterator
-from datetime import datetime
 from uuid import uuid4
 
 from forebay.errors import ApiError, ForebayError, Unreachable
@@ -18,10 +17,9 @@ def new_state(
     message: str | None = None,
     *,
     name: str | None = None,
-    scheduled_time: datetime | None = None,
 ) -> StateCreate:
     """A proposal of its own: sent twice it is still one transition."""
-    details = StateDetails(transition_id=uuid4(), scheduled_time=scheduled_time)
+    details = StateDetails(transition_id=uuid4())
     return StateCreate(
         type=type,
         name=name or type.value.capitalize(),

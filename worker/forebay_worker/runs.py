@@ -5,7 +5,6 @@ import logging
 import time
 from collections.abc import Awaitable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from forebay.calls import Call, claims, deployments, flow_runs, logs, work_pools
@@ -184,8 +183,8 @@ class RunInHand:
         """Let another worker take the run; `why` goes on "The worker …"."""
         self._claim = self._held.claim if self._held is not None else self._claim
         message = f"Worker {self._at.worker_name} {why}."
-        now = datetime.now(UTC)
-        await self._report(new_state(StateType.SCHEDULED, message, scheduled_time=now))
+        # Without a time it is due at once, by the server's clock.
+        await self._report(new_state(StateType.SCHEDULED, message))
 
     async def give_up(self, error: Exception) -> None:
         """End a claimed run and report it CRASHED for an error that nothing here foresaw."""
@@ -323,6 +322,8 @@ class RunInHand:
             await self._report(new_state(StateType.CANCELLED, f"Cancelled: {outcome.reason}."))
         elif self._message == LEASE_OVER:
             await self.hand_back(LEASE_OVER)
+        elif self._message == WORKER_STOPPED and self._is_rescheduled:
+            await self.hand_back("stopped before the run had ended")
         elif self._ending.is_set():
             await self._report(new_state(StateType.CRASHED, self._message))
         elif outcome.exit_code == 0 and self._is_reported_here:

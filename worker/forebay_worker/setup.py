@@ -68,10 +68,11 @@ async def serve(request: WorkerRequest) -> None:
                 Leases(request.heartbeat_seconds),
             )
             worker = Worker(surroundings, request.options)
-            try:
-                await _run(worker, pool, request)
-            finally:
-                await asyncio.to_thread(shipper.close, LAST_LINES_SECONDS)
+            with _stopped_by_signals(worker):
+                try:
+                    await _run(worker, pool, request)
+                finally:
+                    await asyncio.to_thread(shipper.close, LAST_LINES_SECONDS)
     logger.info("worker stopped")
 
 
@@ -139,7 +140,6 @@ def worker_name(given: str | None, type: str) -> str:
 
 async def _run(worker: Worker, pool: WorkPool, request: WorkerRequest) -> None:
     async with AsyncExitStack() as stack:
-        stack.enter_context(_stopped_by_signals(worker))
         if request.health_port is not None:
             port = await stack.enter_async_context(
                 served(worker, HEALTH_HOST, request.health_port)
@@ -162,3 +162,4 @@ def _stopped_by_signals(worker: Worker) -> Iterator[None]:
     finally:
         for number in numbers:
             loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)  # there is nothing left to end

@@ -49,6 +49,9 @@ class Source(Protocol):
     async def ask(self, free: int | None, awaited: int) -> Sequence[Work]:
         """Work for `free` slots (none: any number); `awaited` offers wait for their time."""
 
+    async def unheard(self) -> Sequence[HeldRun]:
+        """Runs that were claimed for a request whose answer was not waited for."""
+
 
 class ServerSource:
     """Work from the API, in the best way that the server knows."""
@@ -86,14 +89,25 @@ class ServerSource:
         self.pause_seconds = POLL_SECONDS
         return await self._poll(free, awaited)
 
-    async def _claim(self, free: int | None) -> Sequence[Work]:
+    async def unheard(self) -> Sequence[HeldRun]:
+        """What the last request has claimed, if it was given up. Raises `ForebayError`.
+
+        The server knows it by its attempt. One that has claimed nothing may claim a run now.
+        """
+        if self._attempt is None or not self._has_claims:
+            return []
+        return await self._claim(1, wait_seconds=0.0)
+
+    async def _claim(
+        self, free: int | None, wait_seconds: float = WAIT_SECONDS
+    ) -> Sequence[HeldRun]:
         self._attempt = self._attempt or uuid4()
         request = ClaimRequest(
             worker_name=self._worker_name,
             limit=MAX_CLAIMED if free is None else min(MAX_CLAIMED, free),
             work_queue_names=self._queue_names or None,
             attempt=self._attempt,
-            wait_seconds=WAIT_SECONDS,
+            wait_seconds=wait_seconds,
             prefetch_seconds=min(CLAIM_AHEAD_SECONDS, self._prefetch.total_seconds()),
             known_pool=self._pool.updated if self._pool else None,
         )

@@ -51,8 +51,9 @@ class OnLost(StrEnum):
 
 
 ON_LOST = (
-    "What becomes of a run that had been started when its worker was lost: `crash` ends it as "
-    "CRASHED, `reschedule` lets another worker run it again (Forebay extension)."
+    "What becomes of a run that had been started when its worker was lost, or stopped without "
+    "waiting for its end: `crash` ends it as CRASHED, `reschedule` lets another worker run it again "
+    "(Forebay extension)."
 )
 RESCUES = (
     "How often one run is rescheduled after losing its worker; then it is CRASHED all the same "

@@ -120,9 +120,9 @@ class WorkPool:
         "Where the code and the results of the pool's runs are kept.", default=None
     )
     on_lost: str = attribute(
-        "What becomes of a run that had been started when its worker was lost: `crash` ends it as "
-        "CRASHED, `reschedule` lets another worker run it again. A Prefect server knows only the "
-        "default.",
+        "What becomes of a run that had been started when its worker was lost, or stopped without "
+        "waiting for its end: `crash` ends it as CRASHED, `reschedule` lets another worker run it "
+        "again. A Prefect server knows only the default.",
         default="crash",
         checks=(one_of("crash", "reschedule"),),
     )
