@@ -1,5 +1,7 @@
 """Talks to the API as stock clients do, one request after another. Knows no observer."""
 
+import asyncio
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -8,6 +10,7 @@ import httpx2 as httpx
 
 Json = dict[str, Any]
 TIMEOUT_SECONDS = 30.0
+ONLINE_SECONDS = 60.0
 
 
 def client(api_url: str, timeout: float = TIMEOUT_SECONDS) -> httpx.AsyncClient:
@@ -59,3 +62,12 @@ async def poll(
     """The answer to a worker's poll."""
     body = {"work_queue_names": [queue] if queue else None, "limit": limit}
     return await api.post(f"/work_pools/{pool}/get_scheduled_flow_runs", json=body)
+
+
+async def online(api: httpx.AsyncClient, pool: str, workers: int = 1) -> None:
+    """Return once the API has heard of so many workers of the pool."""
+    deadline = time.monotonic() + ONLINE_SECONDS
+    while len(await sent(api, "POST", f"/work_pools/{pool}/workers/filter", {})) < workers:
+        if time.monotonic() > deadline:
+            raise RuntimeError("the workers did not come up")
+        await asyncio.sleep(0.05)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx2 as httpx
 
-from tests.reliability.clients import a_flow, a_run, client, sent
+from tests.reliability.clients import a_flow, a_run, client, online, sent
 from tests.reliability.ground import Figures, Ground, main
 from tests.reliability.observers import Eyes, contradictions, looking
 from tests.reliability.wire import Wire
@@ -28,7 +28,6 @@ KINDS = ("cut", "late", "deaf", "mute")
 LATE_SECONDS = 0.3  # each way, for what is carried
 WORK_SECONDS = 2.0
 CONVERGE_BOUND_SECONDS = 20.0  # a lease, a sweep, and a process to start
-ONLINE_SECONDS = 60.0
 FINISH_SECONDS = 90.0
 POOL = "cut"
 TERMINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
@@ -92,14 +91,6 @@ async def _until_ended(api: httpx.AsyncClient, run: str, seconds: float) -> str:
         if state in TERMINAL or time.monotonic() > deadline:
             return state
         await asyncio.sleep(0.05)
-
-
-async def _online(api: httpx.AsyncClient, workers: int) -> None:
-    deadline = time.monotonic() + ONLINE_SECONDS
-    while len(await sent(api, "POST", f"/work_pools/{POOL}/workers/filter", {})) < workers:
-        if time.monotonic() > deadline:
-            raise RuntimeError("the workers did not come up")
-        await asyncio.sleep(0.1)
 
 
 async def _cut_once(
@@ -183,7 +174,7 @@ async def cut(ground: Ground) -> Figures:
             beat = {"FOREBAY_WORKER_HEARTBEAT_SECONDS": str(HEARTBEAT_SECONDS)}
             for name, address in (("near", server.api_url), ("far", far_url)):
                 ground.worker(address, POOL, "--name", name, **beat)
-            await _online(api, 2)
+            await online(api, POOL, 2)
             give_up_at = time.monotonic() + ground.options.seconds
             for plan in _plans(ground, [*wires]):
                 if tally.cuts and time.monotonic() > give_up_at:

@@ -17,6 +17,7 @@ POLLING = "tests/server/flow_runs/test_polling.py"
 KEYS = "tests/server/idempotency/test_keys.py"
 TOKENS = "tests/server/access/test_tokens.py"
 TRANSACTIONS = "tests/server/db/test_transactions.py"
+DRAIN = "tests/reliability/test_quick.py::test_workers_that_are_told_to_end_leave_no_run_behind"
 RULES = f"{SERVER}/flow_runs/rules.py"
 
 
@@ -395,6 +396,41 @@ FAULTS: tuple[Fault, ...] = (
         "self._attempt = self._attempt or uuid4()",
         "self._attempt = uuid4()",
         "tests/worker/test_sources.py::test_an_attempt_is_repeated_until_it_is_answered",
+    ),
+    Fault(
+        "what was claimed while a worker stopped is forgotten",
+        f"{WORKER}/sources.py",
+        "if self._attempt is None or not self._has_claims:",
+        "if True:",
+        "tests/worker/test_sources.py"
+        "::test_what_a_request_that_was_given_up_has_claimed_is_heard_of",
+    ),
+    Fault(
+        "a worker that stops gives no run to others",
+        f"{WORKER}/runs.py",
+        "elif self._message == WORKER_STOPPED and self._is_rescheduled:",
+        "elif False:",
+        DRAIN,
+    ),
+    Fault(
+        "a signal that is repeated breaks off a worker's end",
+        f"{WORKER}/setup.py",
+        "signal.signal(number, signal.SIG_IGN)",
+        "signal.signal(number, signal.SIG_DFL)",
+        DRAIN,
+    ),
+    Fault(
+        "what is handed back is due by the worker's clock",
+        f"{WORKER}/runs.py",
+        "        await self._report(new_state(StateType.SCHEDULED, message))\n",
+        """        import datetime
+
+        state = new_state(StateType.SCHEDULED, message)
+        state.state_details.scheduled_time = datetime.datetime.now(datetime.UTC)
+        await self._report(state)
+""",
+        "tests/reliability/test_quick.py"
+        "::test_no_lease_and_no_schedule_minds_the_clocks_of_workers",
     ),
     Fault(
         "what is started does not know its claim",

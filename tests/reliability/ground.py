@@ -11,8 +11,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import httpx2 as httpx
 
@@ -64,6 +65,10 @@ class Process:
         """Ask it to end; the exit code. By force when it does not listen."""
         if self.popen.poll() is None:
             self.popen.send_signal(signal.SIGTERM)
+        return self.end()
+
+    def end(self) -> int:
+        """The exit code, once it has ended. By force when that takes too long."""
         try:
             return self.popen.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
@@ -87,7 +92,7 @@ class Ground:
     database_url: str
     cluster: Cluster | None = None  # that the database is in, where it is PostgreSQL's
     processes: list[Process] = field(default_factory=list)
-    _files: list[IO[bytes]] = field(default_factory=list)
+    _numbers: Iterator[int] = field(default_factory=count)
 
     def server(
         self,
@@ -124,10 +129,17 @@ class Ground:
         """As many servers as the options say, each a process with an address of its own."""
         return [self.server() for _ in range(self.options.servers)]
 
-    def worker(self, api_url: str, pool: str, *options: str, **environment: str) -> Process:
+    def worker(
+        self,
+        api_url: str,
+        pool: str,
+        *options: str,
+        program: Sequence[str | Path] = (BIN / "forebay",),
+        **environment: str,
+    ) -> Process:
         """Start a worker of `pool`, in a session of its own."""
         popen, log = self._spawn(
-            [BIN / "forebay", "worker", "start", "--pool", pool, *options],
+            [*program, "worker", "start", "--pool", pool, *options],
             {"FOREBAY_API_URL": api_url, "FOREBAY_HOME": str(self.folder), **environment},
             None,
         )
@@ -144,24 +156,21 @@ class Ground:
         """End every process that was started here."""
         for process in reversed(self.processes):
             process.stop()
-        for file in self._files:
-            file.close()
 
     def _spawn(
         self, command: Sequence[str | Path], environment: dict[str, str], stdout: int | None
     ) -> tuple[subprocess.Popen[bytes], Path]:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("FOREBAY_", "PREFECT_"))}
-        log = self.folder / f"{len(self._files)}.log"
-        file = log.open("wb")
-        self._files.append(file)
-        popen = subprocess.Popen(
-            command,
-            env={**kept, **environment},
-            stdin=subprocess.DEVNULL,
-            stdout=file if stdout is None else stdout,
-            stderr=file,
-            start_new_session=True,
-        )
+        log = self.folder / f"{next(self._numbers)}.log"
+        with log.open("wb") as file:
+            popen = subprocess.Popen(
+                command,
+                env={**kept, **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=file if stdout is None else stdout,
+                stderr=file,
+                start_new_session=True,
+            )
         return popen, log
 
 

@@ -1,6 +1,7 @@
 """Workers and what they started are killed at every step: slots come back, runs move on.
 
-`python -m tests.reliability.kill_worker`; with 120 seconds or more a stock worker's lease too.
+`python -m tests.reliability.kill_worker`; with 120 seconds or more a stock worker's lease too,
+with `--tier night` 500 kills.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from typing import Any
 
 import httpx2 as httpx
 
-from tests.reliability.clients import a_flow, a_run, client, propose, sent
+from tests.reliability.clients import a_flow, a_run, client, online, propose, sent
 from tests.reliability.ground import Figures, Ground, Process, main
 from tests.reliability.observers import Eyes, contradictions, key, looking
 
@@ -23,6 +24,7 @@ STOCK_RUN_SECONDS = 120.0  # what a run of this module must last for a stock lea
 PHASE_SECONDS = 60.0  # to get where the kill is meant
 FINISH_SECONDS = 60.0
 WORK_SECONDS = 2.0
+ROUNDS = {"quick": 1, "night": 50}  # of the whole plan
 TERMINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 PLAN = (
@@ -86,7 +88,7 @@ async def _kill(
     body = {"name": kill.pool, "type": "process", "base_job_template": template}
     await sent(api, "POST", "/work_pools/", {**body, "concurrency_limit": 1})
     worker = ground.worker(api_url, kill.pool)
-    await _online(api, kill.pool)
+    await online(api, kill.pool)
     kill.run = await a_run(api, flow, kill.pool)
     async with looking(ground.database_url) as eyes:
         deadline = time.monotonic() + PHASE_SECONDS
@@ -104,17 +106,12 @@ async def _kill(
             await asyncio.sleep(0.05)
             seen = await _look(eyes, kill.run)
     kill.seconds = time.monotonic() - killed_at
+    there = [worker]
     if seen.state == "SCHEDULED":  # somebody else has to be able to go on with it
-        ground.worker(api_url, kill.pool)
+        there.append(ground.worker(api_url, kill.pool))
     kill.state = await _ended(ground, kill.run)
-
-
-async def _online(api: httpx.AsyncClient, pool: str) -> None:
-    deadline = time.monotonic() + PHASE_SECONDS
-    while not await sent(api, "POST", f"/work_pools/{pool}/workers/filter", {}):
-        if time.monotonic() > deadline:
-            raise RuntimeError("the worker did not come up")
-        await asyncio.sleep(0.1)
+    for each in there:
+        each.kill()
 
 
 def _end(worker: Process, seen: Seen, victim: str) -> None:
@@ -155,19 +152,23 @@ async def _stock_lease(ground: Ground, api: httpx.AsyncClient, flow: str, kill: 
 
 
 async def kill_workers(ground: Ground) -> Figures:
-    """Every kill of the plan, all at once."""
+    """Every kill of the plan, all of a round at once."""
     api_url = ground.server().api_url
     plan = PLAN if ground.options.seconds >= OWN_BOUND_SECONDS else PLAN[::3]
-    own = [Kill(victim, phase, pool=f"pool-{i}") for i, (victim, phase) in enumerate(plan)]
+    rounds = [
+        [Kill(*what, pool=f"pool-{number}-{i}") for i, what in enumerate(plan)]
+        for number in range(ROUNDS[ground.options.tier])
+    ]
+    own = [kill for round in rounds for kill in round]
     stock: list[Kill] = []
     if ground.options.seconds >= STOCK_RUN_SECONDS or ground.options.is_long:
         stock.append(Kill("stock worker", "running", pool="stock"))
     async with client(api_url) as api:
         flow = await a_flow(api)
-        await asyncio.gather(
-            *(_kill(ground, api_url, api, flow, kill) for kill in own),
-            *(_stock_lease(ground, api, flow, kill) for kill in stock),
-        )
+        leases = asyncio.gather(*(_stock_lease(ground, api, flow, kill) for kill in stock))
+        for round in rounds:
+            await asyncio.gather(*(_kill(ground, api_url, api, flow, kill) for kill in round))
+        await leases
         twice = 0
         for kill in own:
             states = await sent(api, "GET", f"/flow_run_states/?flow_run_id={kill.run}")

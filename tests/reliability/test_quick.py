@@ -12,6 +12,7 @@ from tests.reliability import (
     clocks,
     cuts,
     drain,
+    drain_worker,
     full_disk,
     interleavings,
     kill_api,
@@ -22,6 +23,7 @@ from tests.reliability import (
     postgres_restart,
     slow_database,
     sqlite_contention,
+    worker_clocks,
     zombie,
 )
 from tests.reliability.ground import Figures, Ground, Options, run
@@ -81,6 +83,12 @@ def test_restarting_servers_in_turn_fails_no_request() -> None:
     holds("drain", drain.play, Options("postgres", 2, seconds=3))
 
 
+def test_workers_that_are_told_to_end_leave_no_run_behind() -> None:
+    plan = (("insistent", "claiming"), ("rescheduled", "running"))
+
+    holds("drain_worker", partial(drain_worker.play, plan=plan), Options())
+
+
 @pytest.mark.terraform
 def test_broken_applies_leave_no_orphan_and_nothing_twice() -> None:
     require_tool("terraform")
@@ -107,3 +115,7 @@ def test_a_full_disk_is_told_and_breaks_nothing() -> None:
 
 def test_no_lease_and_no_schedule_minds_a_clock_that_jumps() -> None:
     holds("clocks", clocks.play, Options(seconds=1))
+
+
+def test_no_lease_and_no_schedule_minds_the_clocks_of_workers() -> None:
+    holds("worker_clocks", partial(worker_clocks.play, workers=2), Options(seconds=3))

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx2 as httpx
 
-from tests.reliability.clients import a_flow, a_run, client, sent
+from tests.reliability.clients import a_flow, a_run, client, online, sent
 from tests.reliability.ground import Figures, Ground, Process, main
 from tests.reliability.observers import contradictions, looking
 from tests.reliability.zombie_server import server_stands_still
@@ -55,14 +55,6 @@ async def _started(api: httpx.AsyncClient, run: str) -> str:
         if time.monotonic() > deadline:
             raise RuntimeError("nobody told what was started")
         await asyncio.sleep(0.02)
-
-
-async def _online(api: httpx.AsyncClient, pool: str) -> None:
-    deadline = time.monotonic() + PHASE_SECONDS
-    while not await sent(api, "POST", f"/work_pools/{pool}/workers/filter", {}):
-        if time.monotonic() > deadline:
-            raise RuntimeError("the worker did not come up")
-        await asyncio.sleep(0.05)
 
 
 async def _beaten(api: httpx.AsyncClient, worker: str, *, times: int) -> None:
@@ -117,7 +109,7 @@ async def _held_by_frozen(ground: Ground, api_url: str, api: httpx.AsyncClient) 
     await sent(api, "POST", "/work_pools/", {**pool, "on_lost": "reschedule"})
     flow = await a_flow(api)
     old = _worker(ground, api_url, "old")
-    await _online(api, "zombie")
+    await online(api, "zombie")
     running = await a_run(api, flow, "zombie")
     child = int((await _started(api, running)).split(":")[1])
     # What the old worker has claimed and not begun: it stands still before it hears of it.
