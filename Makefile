@@ -94,34 +94,8 @@ bench: setup ## start-up costs against their floors
 	@$(BIN)/python bench/cli_start.py
 	@$(BIN)/python bench/provider_start.py
 
-reliability: setup ## race, starve, cut off and kill on purpose; one line of figures for each
-	@set -e; run="$(BIN)/python -m tests.reliability"; \
-	$$run.model; \
-	$$run.interleavings; \
-	$$run.limits_race --db postgres --servers 2; \
-	$$run.limits_race --db sqlite --servers 1; \
-	$$run.sqlite_contention; \
-	$$run.lost_answers; \
-	$$run.lost_answers --db postgres; \
-	$$run.kill_worker; \
-	$$run.kill_worker --db postgres; \
-	$$run.kill_api; \
-	$$run.kill_api --db postgres; \
-	$$run.drain; \
-	$$run.broken_applies; \
-	$$run.zombie; \
-	$$run.zombie --db postgres; \
-	$$run.postgres_restart; \
-	$$run.slow_database; \
-	$$run.slow_database --db postgres; \
-	$$run.cuts; \
-	$$run.cuts --db sqlite; \
-	$$run.full_disk; \
-	$$run.clocks; \
-	$$run.clocks --db sqlite --servers 1; \
-	$$run.soak; \
-	$$run.soak --db sqlite --servers 1; \
-	$$run.mutations
+reliability: setup ## race, starve, cut off and kill on purpose: figures and their bounds; NIGHT=1 takes a night
+	@$(BIN)/python -m tests.reliability $(if $(NIGHT),--tier night) $(if $(ONLY),--only "$(ONLY)")
 
 # --- what is generated ---------------------------------------------------------------------------
 migration: setup ## write the next migration: make migration m="what changes"

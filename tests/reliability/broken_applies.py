@@ -21,7 +21,7 @@ from forebay_provider import installation
 from tests.reliability.ground import Figures, Ground, main
 from tests.reliability.proxy import Mischief, spoiling
 
-ROUNDS = 10
+ROUNDS = {"quick": 10, "night": 300}
 PROBABILITY = 0.08  # of each way in which an answer is spoiled
 BLOWS = ("none", "interrupt", "kill terraform", "kill provider", "two at once")
 MOMENT_SECONDS = (0.4, 2.5)  # after its start an apply is hit
@@ -229,9 +229,9 @@ async def break_applies(ground: Ground, rounds: int) -> Figures:
     return {"applies": rounds, **figures, "ok": not any(wrong)}
 
 
-def play(ground: Ground, rounds: int = ROUNDS) -> Figures:
+def play(ground: Ground, rounds: int | None = None) -> Figures:
     """Every figure of the broken applies."""
-    return asyncio.run(break_applies(ground, rounds))
+    return asyncio.run(break_applies(ground, rounds or ROUNDS[ground.options.tier]))
 
 
 if __name__ == "__main__":
