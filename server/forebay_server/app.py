@@ -1,7 +1,7 @@
 """Builds the application; nothing happens at import."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -33,6 +33,7 @@ from forebay_server.services.foreman import FOREMAN
 from forebay_server.services.late_runs import LATE_RUNS
 from forebay_server.services.leases import LEASES
 from forebay_server.services.loops import Service, run_forever
+from forebay_server.services.old_runs import old_runs
 from forebay_server.services.rescuer import rescuer
 from forebay_server.services.retention import retention
 from forebay_server.services.scheduler import SCHEDULER
@@ -44,20 +45,31 @@ EVENT_SOURCES: tuple[Source, ...] = (STORED, STATES)
 SERVICES: tuple[Service, ...] = (EXPIRY, FOREMAN, LATE_RUNS, LEASES, SCHEDULER)
 
 
+def _services(settings: ServerSettings) -> Iterator[Service]:
+    yield from SERVICES
+    yield rescuer(settings.sweep_seconds)
+    yield retention(days=settings.events_kept_days, most=settings.events_kept_most)
+    if settings.runs_kept_days is not None:
+        yield old_runs(days=settings.runs_kept_days)
+
+
 def create_app(settings: ServerSettings) -> FastAPI:
     """The API over the database of `settings`, which must have been migrated."""
-    database = Database(settings.effective_database_url, synchronous=settings.sqlite_synchronous)
+    database = Database(
+        settings.effective_database_url,
+        pooler_url=settings.effective_pooler_url,
+        connections=settings.database_connections,
+        synchronous=settings.sqlite_synchronous,
+    )
     recorder = Recorder(database)
     waiting_room = WaitingRoom(database.broker)
     relay = Relay(database, RELAYED, waiting_room.look_again)
-    sweeping = rescuer(settings.sweep_seconds)
-    kept = retention(days=settings.events_kept_days, most=settings.events_kept_most)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         tasks = [
             asyncio.create_task(run_forever(service, database), name=service.name)
-            for service in ((*SERVICES, sweeping, kept) if settings.run_services else ())
+            for service in (_services(settings) if settings.run_services else ())
         ]
         async with recorder.running(), waiting_room.open(app.state.stopping), relay.open():
             yield

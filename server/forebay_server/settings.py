@@ -75,7 +75,26 @@ class ServerSettings(BaseSettings):
     events_kept_most: int = Field(
         default=1_000_000, ge=0, le=2**31 - 1, description="How many of them are kept at most."
     )
-
+    runs_kept_days: float | None = Field(
+        default=None,
+        ge=1 / 24,
+        le=36500,
+        description="How long runs that ended are kept, with their states, task runs, lines and "
+        "artifacts; default: for ever.",
+    )
+    database_pooler_url: str | None = Field(
+        default=None,
+        description="The same PostgreSQL database through a pooler that lends a connection to one "
+        "transaction at a time, such as PgBouncer; notices and migrations go to the database "
+        "itself.",
+    )
+    database_connections: int = Field(
+        default=10,
+        ge=1,
+        le=1000,
+        description="Connections of each process to PostgreSQL at most, beside the one that "
+        "carries notices.",
+    )
     unknown_job_variables: Strictness = Field(
         default=Strictness.FOREBAY,
         description="Whose job variables are refused when the pool's template does not declare "
@@ -105,15 +124,12 @@ class ServerSettings(BaseSettings):
     @property
     def effective_database_url(self) -> str:
         """The URL with an async driver; the default is a file in the home folder."""
-        url = self.database_url or f"sqlite+aiosqlite:///{self.home / 'forebay.db'}"
-        for plain, driver in (
-            ("sqlite:", "sqlite+aiosqlite:"),
-            ("postgres:", "postgresql+asyncpg:"),
-            ("postgresql:", "postgresql+asyncpg:"),
-        ):
-            if url.startswith(plain):
-                return driver + url.removeprefix(plain)
-        return url
+        return _with_driver(self.database_url or f"sqlite+aiosqlite:///{self.home / 'forebay.db'}")
+
+    @property
+    def effective_pooler_url(self) -> str | None:
+        """The pooler's URL with an async driver, if there is one."""
+        return None if self.database_pooler_url is None else _with_driver(self.database_pooler_url)
 
     @property
     def is_sqlite(self) -> bool:
@@ -125,3 +141,19 @@ class ServerSettings(BaseSettings):
         backend = make_url(self.effective_database_url).get_backend_name()
         if backend not in ("sqlite", "postgresql"):
             raise ValueError(f"Forebay runs on sqlite and postgresql, not on {backend}")
+        pooler_url = self.effective_pooler_url
+        if pooler_url is None:
+            return
+        if backend == "sqlite" or make_url(pooler_url).get_backend_name() != "postgresql":
+            raise ValueError("FOREBAY_DATABASE_POOLER_URL is for a PostgreSQL database")
+
+
+def _with_driver(url: str) -> str:
+    for plain, driver in (
+        ("sqlite:", "sqlite+aiosqlite:"),
+        ("postgres:", "postgresql+asyncpg:"),
+        ("postgresql:", "postgresql+asyncpg:"),
+    ):
+        if url.startswith(plain):
+            return driver + url.removeprefix(plain)
+    return url

@@ -35,8 +35,8 @@ def is_of_run(id: UUID) -> Condition:
     return artifacts.c.flow_run_id == id
 
 
-def is_of_runs(ids: Select[tuple[UUID]]) -> Condition:
-    """The condition for what the flow runs left that a statement selects."""
+def is_of_runs(ids: Select[tuple[UUID]] | Sequence[UUID]) -> Condition:
+    """The condition for what some flow runs left, as listed or as a statement selects them."""
     return artifacts.c.flow_run_id.in_(ids)
 
 

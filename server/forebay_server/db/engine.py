@@ -1,7 +1,7 @@
 """Connections and transactions on SQLite and PostgreSQL. Knows no table."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any, TypeVar, cast
@@ -30,6 +30,13 @@ PING_SECONDS = 2.0  # of a pooled connection, before it is used
 CHECKOUT_SECONDS = 6.0  # for a connection: a free one, tried, or a new one
 STATEMENT_SECONDS = 8.0  # the database itself gives up after 10, if it still hears anything
 CLOSE_SECONDS = 3.0  # at the end
+
+# Of a session of PostgreSQL, or of each transaction where a pooler lends them.
+BOUNDS = {
+    "lock_timeout": "2s",
+    "statement_timeout": "10s",
+    "idle_in_transaction_session_timeout": "10s",
+}
 
 
 class Transaction:
@@ -91,9 +98,18 @@ class Database:
     """The engine behind the server; `read` and `write` open transactions."""
 
     def __init__(
-        self, url: str, *, synchronous: str = "FULL", may_take_long: bool = False
+        self,
+        url: str,
+        *,
+        pooler_url: str | None = None,
+        connections: int = 10,
+        synchronous: str = "FULL",
+        may_take_long: bool = False,
     ) -> None:
-        """With `may_take_long` statements have all the time they need, as migrations do."""
+        """Transactions go through `pooler_url` where there is one: see `db.pooler`.
+
+        With `may_take_long` statements have all the time they need, as migrations do.
+        """
         self.url = make_url(url)
         self.dialect = self.url.get_backend_name()
         self.broker = Broker()
@@ -103,9 +119,13 @@ class Database:
             self._writer = _sqlite_engine(url, "BEGIN IMMEDIATE", synchronous, pool_size=1)
             self._reader = _sqlite_engine(url, "BEGIN", synchronous, pool_size=SQLITE_READERS)
         else:
-            self._writer = _postgres_engine(url, None if may_take_long else STATEMENT_SECONDS)
-            # A single statement needs no BEGIN and COMMIT around it.
-            self._reader = self._writer.execution_options(isolation_level="AUTOCOMMIT")
+            seconds = None if may_take_long else STATEMENT_SECONDS
+            if pooler_url is not None:
+                self._reader = self._writer = _pooled_engine(pooler_url, connections, seconds)
+            else:
+                self._writer = _postgres_engine(url, connections, seconds, server_settings=BOUNDS)
+                # A single statement needs no BEGIN and COMMIT around it.
+                self._reader = self._writer.execution_options(isolation_level="AUTOCOMMIT")
 
     @property
     def engine(self) -> AsyncEngine:
@@ -206,23 +226,32 @@ def _sqlite_engine(url: str, begin: str, synchronous: str, *, pool_size: int) ->
     return engine
 
 
-def _postgres_engine(url: str, statement_seconds: float | None) -> AsyncEngine:
-    timeouts = {
-        "lock_timeout": "2s",
-        "statement_timeout": "10s",
-        "idle_in_transaction_session_timeout": "10s",
-        "application_name": "forebay",
-    }
+def _pooled_engine(url: str, connections: int, statement_seconds: float | None) -> AsyncEngine:
+    # Which only this database needs.
+    from forebay_server.db.pooler import connect_args
+
+    return _postgres_engine(url, connections, statement_seconds, **connect_args(BOUNDS))
+
+
+def _postgres_engine(
+    url: str,
+    connections: int,
+    statement_seconds: float | None,
+    *,
+    server_settings: Mapping[str, str] | None = None,
+    **connect_args: Any,
+) -> AsyncEngine:
     engine = _json_engine(
         url,
-        pool_size=10,
+        pool_size=connections,
         max_overflow=0,
         pool_timeout=10,
         pool_pre_ping=True,
         connect_args={
-            "server_settings": timeouts,
+            "server_settings": {"application_name": "forebay", **(server_settings or {})},
             "timeout": CONNECT_SECONDS,
             "command_timeout": statement_seconds,
+            **connect_args,
         },
     )
     # The dialect's own has no bound, and begins a transaction for each ping.

@@ -10,6 +10,8 @@ from sqlmodel import Field
 from forebay_server.db.columns import Json, Row, UtcDateTime, json_list, json_object, table
 
 _IS_SCHEDULED = text("state_type = 'SCHEDULED'")
+_HAS_ENDED = text("end_time IS NOT NULL")
+_IS_CALLED = text("parent_task_run_id IS NOT NULL")
 
 
 class FlowRunRow(Row, table=True):
@@ -37,10 +39,20 @@ class FlowRunRow(Row, table=True):
             postgresql_where=_IS_SCHEDULED,
         ),
         Index("ix_flow_run_state", "state_type", "state_name", "next_scheduled_start_time"),
+        # What is deleted when it has been kept long enough; only runs that ended are in it.
+        Index(
+            "ix_flow_run_ended", "end_time", sqlite_where=_HAS_ENDED, postgresql_where=_HAS_ENDED
+        ),
+        Index(
+            "ix_flow_run_parent",
+            "parent_task_run_id",
+            sqlite_where=_IS_CALLED,
+            postgresql_where=_IS_CALLED,
+        ),
     )
 
     name: str = Field(max_length=255)
-    flow_id: UUID = Field(foreign_key="flow.id", ondelete="CASCADE", index=True)
+    flow_id: UUID = Field(foreign_key="flow.id", ondelete="CASCADE")
     deployment_id: UUID | None = Field(
         default=None, foreign_key="deployment.id", ondelete="SET NULL", index=True
     )
@@ -58,7 +70,7 @@ class FlowRunRow(Row, table=True):
     job_variables: dict[str, Any] | None = Field(default=None, sa_type=Json)
     idempotency_key: str | None = Field(default=None, max_length=255)
     request_digest: str | None = Field(default=None, max_length=64)  # of what came with the key
-    parent_task_run_id: UUID | None = Field(default=None, index=True)
+    parent_task_run_id: UUID | None = None
     infrastructure_document_id: UUID | None = None
     infrastructure_pid: str | None = None
     created_by: dict[str, Any] | None = Field(default=None, sa_type=Json)
