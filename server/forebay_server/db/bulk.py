@@ -10,8 +10,8 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Table, bindparam, column, func, insert, select, update
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import Table, any_, bindparam, column, func, insert, select, update
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.sql.dml import Update
 
 from forebay_server.db.engine import Transaction
@@ -37,7 +37,8 @@ async def insert_and_update(db: Transaction, new: Sequence[Rows], changed: Rows)
     shapes = tuple((part.table, tuple(part.rows[0])) for part in new)
     statement = _statement(shapes, changed.table, tuple(changed.rows[0]))
     given = {f"rows_{number}": _as_json(part) for number, part in enumerate(new)}
-    await db.execute(statement, {**given, "changed": _as_json(changed)})
+    ids = [row["id"] for row in changed.rows]
+    await db.execute(statement, {**given, "changed": _as_json(changed), "ids": ids})
 
 
 def _as_json(part: Rows) -> list[dict[str, Any]]:
@@ -59,7 +60,10 @@ def _statement(
         inserts.append(insert(table).from_select(list(columns), rows).cte(f"new_{number}"))
     given = _given(changed, names, "changed")
     values = {name: given.c[name] for name in names if name != "id"}
-    return update(changed).where(changed.c.id == given.c.id).values(values).add_cte(*inserts)
+    # How many rows the JSON has the planner cannot know, and might read a whole table for them.
+    is_meant = changed.c.id == any_(bindparam("ids", type_=ARRAY(changed.c.id.type)))
+    change = update(changed).where(changed.c.id == given.c.id, is_meant)
+    return change.values(values).add_cte(*inserts)
 
 
 def _given(table: Table, names: Sequence[str], parameter: str) -> Any:

@@ -1,14 +1,11 @@
 """Requests for runs, and looks at what the database did for them."""
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import httpx2 as httpx
-from sqlalchemy import event
 
-from forebay_server.db.engine import Database
 from forebay_server.dispatch.waiting import WaitingRoom
 
 Claiming = asyncio.Task[httpx.Response]
@@ -26,23 +23,6 @@ def names(answer: httpx.Response) -> list[str]:
     """Names of the runs of an answer, in its order."""
     assert answer.status_code == 200, answer.text
     return [run["flow_run"]["name"] for run in answer.json()["runs"]]
-
-
-@contextmanager
-def counted(database: Database) -> Iterator[list[str]]:
-    """The statements that the server runs during the block."""
-    statements: list[str] = []
-
-    def note(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if not statement.startswith("BEGIN"):
-            statements.append(statement)
-
-    engines = {engine.sync_engine for engine in (database.engine, database._reader)}
-    for engine in engines:
-        event.listen(engine, "before_cursor_execute", note)
-    yield statements
-    for engine in engines:
-        event.remove(engine, "before_cursor_execute", note)
 
 
 async def until(is_so: Callable[[], bool]) -> None:

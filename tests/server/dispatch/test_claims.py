@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from forebay_server.claims.tables import claims
 from forebay_server.db.engine import Database
-from tests.server.dispatch.builders import claim, counted, names
+from tests.server.dispatch.builders import claim, names
 from tests.server.flow_runs.builders import (
     a_deployment,
     a_flow,
@@ -19,6 +19,7 @@ from tests.server.flow_runs.builders import (
     live_claims,
     propose,
 )
+from tests.server.statements import recorded
 
 
 def later(seconds: float) -> datetime:
@@ -276,7 +277,7 @@ async def test_the_number_of_statements_does_not_depend_on_the_number_of_runs(
         await a_run(database, place.queue_id)
     known = (await claim(api, limit=1)).json()["work_pool"]["updated"]
 
-    with counted(database) as statements:
+    with recorded(database) as statements:
         answer = await claim(api, limit=20, known_pool=known)
 
     assert len(answer.json()["runs"]) == 20

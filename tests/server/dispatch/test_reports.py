@@ -7,8 +7,9 @@ import httpx2 as httpx
 import pytest
 
 from forebay_server.db.engine import Database
-from tests.server.dispatch.builders import claim, counted
+from tests.server.dispatch.builders import claim
 from tests.server.flow_runs.builders import a_place, a_run, live_claims, propose
+from tests.server.statements import recorded
 
 
 async def report(
@@ -142,9 +143,9 @@ async def test_the_number_of_statements_does_not_grow_with_the_runs(
     held = await claimed(api, database, 10)
     await report(api, *(told(each, "RUNNING") for each in held))
 
-    with counted(database) as one:
+    with recorded(database) as one:
         await report(api, told(held[0], "COMPLETED"))
-    with counted(database) as many:
+    with recorded(database) as many:
         await report(api, *(told(each, "COMPLETED") for each in held[1:]))
 
     assert len(many) == len(one)

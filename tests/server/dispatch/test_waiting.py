@@ -12,8 +12,9 @@ from fastapi import FastAPI
 
 from forebay_server.db.engine import Database
 from forebay_server.dispatch.waiting import WaitingRoom
-from tests.server.dispatch.builders import answered, claim, counted, names, until, waiting
+from tests.server.dispatch.builders import answered, claim, names, until, waiting
 from tests.server.flow_runs.builders import Place, a_place, a_queue, a_run, live_claims, propose
+from tests.server.statements import recorded
 
 
 async def test_a_new_run_wakes_who_waits(
@@ -213,13 +214,13 @@ async def test_who_waits_for_other_queues_is_passed_over(
     other = await waiting(api, room, worker="w1", work_queue_names=["other"])
     default = await waiting(api, room, worker="w2", work_queue_names=["default"])
 
-    with counted(database) as statements:
+    with recorded(database) as statements:
         await a_run(database, place.queue_id, name="r")
         got = await answered(default)
 
     assert got == ["r"]
     assert room.waiting == 1
-    assert sum("heartbeat_interval_seconds" in each for each in statements) == 1
+    assert sum("heartbeat_interval_seconds" in words for words, _ in statements) == 1
     other.cancel()
 
 
@@ -276,17 +277,17 @@ async def test_waiting_costs_no_statements_and_no_connection(
     ]
     await until(lambda: room.waiting == 200)
 
-    with counted(database) as idle:
+    with recorded(database) as idle:
         async with asyncio.timeout(0.5), database.write():
             await asyncio.gather(*(asyncio.sleep(0) for _ in range(1000)))
-    with counted(database) as waking:
+    with recorded(database) as waking:
         await a_run(database, place.queue_id, name="r")
         done, _ = await asyncio.wait(claimings, return_when=asyncio.FIRST_COMPLETED)
         await until(lambda: room.waiting == 199)
 
     assert idle == []
     assert [names(task.result()) for task in done] == [["r"]]
-    assert sum("heartbeat_interval_seconds" in each for each in waking) == 1
+    assert sum("heartbeat_interval_seconds" in words for words, _ in waking) == 1
     for task in claimings:
         task.cancel()
     await until(lambda: room.waiting == 0)

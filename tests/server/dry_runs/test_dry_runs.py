@@ -8,8 +8,8 @@ import pytest
 from forebay.wire.dry_runs import Origin
 from forebay_server.db.engine import Database
 from forebay_server.dry_runs.rules import dry_run
-from tests.server.dispatch.builders import counted
 from tests.server.flow_runs.builders import a_deployment, a_flow, a_place
+from tests.server.statements import recorded
 
 TEMPLATE: dict[str, Any] = {
     "job_configuration": {"image": "{{ image }}", "env": "{{ env }}", "cpu": "{{ cpu }}"},
@@ -90,11 +90,11 @@ async def test_the_pools_template_and_a_deployments_variables_are_used(
     await a_place(database, base_job_template=TEMPLATE)
     deployment = await a_deployment(database, await a_flow(database), job_variables={"cpu": 2})
 
-    with counted(database) as statements:
+    with recorded(database) as statements:
         answer = await api.post("/work_pools/p/validate", json={"deployment_id": str(deployment)})
 
     assert answer.json()["job_configuration"]["cpu"] == 2
-    assert not [each for each in statements if not each.startswith("SELECT")]
+    assert not [words for words, _ in statements if not words.startswith("SELECT")]
 
 
 async def test_a_pool_without_a_template_has_its_types_own(

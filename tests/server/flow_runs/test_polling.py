@@ -1,15 +1,13 @@
 """Polls: which runs are offered, in which order, and at what cost."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import httpx2 as httpx
 import pytest
-from sqlalchemy import event, text, update
+from sqlalchemy import text, update
 
 from forebay.wire.states import StateCreate, StateDetails, StateType
 from forebay_server.db.engine import Database
@@ -25,6 +23,7 @@ from tests.server.flow_runs.builders import (
     a_run,
     propose,
 )
+from tests.server.statements import recorded
 
 NOW = datetime.now(UTC)
 
@@ -240,25 +239,6 @@ async def test_a_worker_s_poll_makes_queues_and_deployments_ready(
 # ---------------------------------------------------------------------------------------- cost
 
 
-@contextmanager
-def statements(database: Database) -> Iterator[list[tuple[str, Any]]]:
-    """What is sent to the database in the block: statements with their values."""
-    sent: list[tuple[str, Any]] = []
-
-    def note(_c: Any, _cursor: Any, statement: str, values: Any, *_: Any) -> None:
-        if not statement.startswith("BEGIN"):
-            sent.append((statement, values))
-
-    engines = [database.engine.sync_engine]
-    if database.dialect == "sqlite":  # elsewhere the reading engine is the same in other words
-        engines.append(database._reader.sync_engine)
-    for engine in engines:
-        event.listen(engine, "before_cursor_execute", note)
-    yield sent
-    for engine in engines:
-        event.remove(engine, "before_cursor_execute", note)
-
-
 async def a_backlog(database: Database, queue_id: UUID, size: int) -> None:
     """Many due runs, and the statistics that the planner goes by."""
     flow_id = await a_flow(database)
@@ -304,7 +284,7 @@ async def test_a_poll_takes_two_statements_that_do_not_touch_the_backlog(
     await a_backlog(database, place.queue_id, 2000)
     await poll(api, limit=10)
 
-    with statements(database) as sent:
+    with recorded(database) as sent:
         offered = await poll(api, limit=10, scheduled_before=str(NOW))
 
     assert offered == [f"r{number}" for number in range(1999, 1989, -1)]
@@ -332,7 +312,7 @@ async def test_a_transition_takes_few_statements(
     for before in {"RUNNING": ["PENDING"], "COMPLETED": ["PENDING", "RUNNING"]}.get(type, []):
         await propose(api, run, before, worker="w1")
 
-    with statements(database) as sent:
+    with recorded(database) as sent:
         answer = await propose(api, run, type, worker="w1")
 
     assert answer.json()["status"] == "ACCEPT"

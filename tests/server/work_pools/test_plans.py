@@ -2,11 +2,9 @@
 
 from collections.abc import Awaitable, Callable
 from typing import Any
-from uuid import uuid4
 
 import httpx2 as httpx
 import pytest
-from sqlalchemy import event
 
 from forebay.wire.work_pools import WorkerHeartbeat
 from forebay_server.db.engine import Database, Transaction
@@ -14,6 +12,7 @@ from forebay_server.work_pools import queries as work_pools
 from forebay_server.work_queues import queries as work_queues
 from forebay_server.work_queues.filters import WorkQueueFilter
 from forebay_server.workers import queries as workers
+from tests.server.statements import recorded
 from tests.server.work_pools.builders import a_pool
 
 GROWING = ("SCAN claim", "SCAN flow_run", "SCAN worker", "SCAN work_pool", "SCAN work_queue")
@@ -21,17 +20,9 @@ GROWING = ("SCAN claim", "SCAN flow_run", "SCAN worker", "SCAN work_pool", "SCAN
 
 async def plan(database: Database, ask: Callable[[Transaction], Awaitable[Any]]) -> list[str]:
     """What SQLite does for every statement of `ask`."""
-    statements: list[tuple[str, Any]] = []
-
-    def note(_c: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        statements.append((statement, parameters))
-
-    event.listen(database.engine.sync_engine, "before_cursor_execute", note)
-    try:
+    with recorded(database) as statements:
         async with database.write() as db:
             await ask(db)
-    finally:
-        event.remove(database.engine.sync_engine, "before_cursor_execute", note)
     async with database.read() as db:
         return [
             row.detail
@@ -50,7 +41,6 @@ HOT: dict[str, Callable[[Transaction], Awaitable[Any]]] = {
         db, "p", WorkQueueFilter(), 200, 0
     ),
     "a heartbeat": lambda db: workers.record_heartbeat(db, "p", HEARTBEAT),
-    "counting late runs": lambda db: work_queues.count_late_runs(db, uuid4()),
 }
 
 
