@@ -17,13 +17,14 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import claims, creates, delivery, pages, starts, waits
+from bench import claims, creates, delivery, finished, pages, starts, waits
 from bench.stage import Figure, Stage, stage
 
 MEASURES: dict[str, Callable[[Stage], Awaitable[list[Figure]]]] = {
     "delivery": delivery.measure,
     "claims": claims.measure,
     "creates": creates.measure,
+    "finished": finished.measure,
     "pages": pages.measure,
     "starts": starts.measure,
     "waits": waits.measure,

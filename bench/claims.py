@@ -11,8 +11,6 @@ BATCHES = (1, 10, 100)
 BACKLOGS = (100, 1_000, 10_000, 100_000)
 EMPTY_QUEUES = 50
 OTHER_POOLS = 10_000
-FINISHED = 5_000_000
-FINISHED_QUICK = 50_000
 CLAIMED_EACH = 20_000  # runs more for every measurement of claims
 REPEATS = 3
 LEAST_OF_FLOOR = 0.5
@@ -95,11 +93,6 @@ async def _growth(stage: Stage, run: UUID, last: UUID, pool: UUID) -> list[Figur
     await seeds.other_pools(stage.database, pool, OTHER_POOLS)
     grown = await _poll_ms(stage, "claims", run, 0) / before
     what = f"a poll with {OTHER_POOLS:,} other pools by one without"
-    figures.append(Figure("P6", what, stage.db, grown, "", MOST_GROWTH_BESIDE))
-    number = FINISHED if stage.is_large else FINISHED_QUICK
-    await seeds.finished(stage.database, run, number)
-    grown = await _poll_ms(stage, "claims", run, 0) / before
-    what = f"a poll with {number:,} finished runs by one without"
     figures.append(Figure("P6", what, stage.db, grown, "", MOST_GROWTH_BESIDE))
     return figures
 

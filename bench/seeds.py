@@ -9,13 +9,26 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Table, Text, Uuid, cast, func, insert, literal, select, text
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Table,
+    Text,
+    Uuid,
+    cast,
+    func,
+    insert,
+    literal,
+    literal_column,
+    select,
+    text,
+)
 from sqlalchemy.sql.elements import ColumnClause
 
 from bench.lanes import Lane
 from forebay_server.claims.tables import claims
 from forebay_server.db.columns import UtcDateTime
-from forebay_server.db.engine import Database
+from forebay_server.db.engine import Database, Transaction
 from forebay_server.flow_runs.tables import flow_run_states, flow_runs
 from forebay_server.work_pools.tables import work_pools
 from forebay_server.work_queues.tables import work_queues
@@ -66,13 +79,16 @@ async def backlog(database: Database, run: UUID, number: int) -> None:
 
 
 async def finished(database: Database, run: UUID, number: int) -> None:
-    """So many finished runs more like `run`, each with its history and its ended claim."""
-    row_id = flow_runs.c.id
+    """So many finished runs more like `run`, each with its history and its ended claim.
+
+    Each statement makes a chunk of rows of what is in the database already. The ids grow with
+    time, as the server's do: it decides where in large indexes new rows come to stand.
+    """
+    at = datetime.now(UTC) - SOME_TIME_AGO
     for first, last in _chunks(number):
-        at = literal(datetime.now(UTC) - SOME_TIME_AGO, UtcDateTime)
-        ended = _later(database.dialect, at, first)
+        ended = _later(database.dialect, literal(at, UtcDateTime), first)
         values = {
-            "id": _new_id(database.dialect),
+            "id": _id_at(database.dialect, at, first),
             "name": _named("done", first),
             "state_type": literal("COMPLETED"),
             "state_name": literal("Completed"),
@@ -81,44 +97,51 @@ async def finished(database: Database, run: UUID, number: int) -> None:
             "end_time": ended,
             "next_scheduled_start_time": literal(None, UtcDateTime),
         }
-        await _multiply(database, flow_runs, row_id == run, last - first, values)
+        await _multiply(database, flow_runs, flow_runs.c.id == run, last - first, values)
+        is_new = flow_runs.c.end_time.between(
+            at + timedelta(milliseconds=first + 1), at + timedelta(milliseconds=last)
+        )
         async with database.write() as db:
-            is_new = flow_runs.c.name.like(f"done-{first}-%")
-            for offset, type in enumerate(("PENDING", "RUNNING", "COMPLETED")):
-                state = select(
-                    _new_id(database.dialect),
-                    flow_runs.c.created,
-                    flow_runs.c.updated,
-                    row_id,
-                    _later(database.dialect, flow_runs.c.end_time, offset, numbered=False),
-                    literal(type),
-                    literal(type.capitalize()),
-                    flow_runs.c.state_details,
-                ).where(is_new)
-                columns = ["id", "created", "updated", "flow_run_id", "timestamp"]
-                columns += ["type", "name", "state_details"]
-                await db.execute(insert(flow_run_states).from_select(columns, state))
-            claim = (
-                select(
-                    _new_id(database.dialect),
-                    flow_runs.c.created,
-                    flow_runs.c.updated,
-                    row_id,
-                    work_queues.c.work_pool_id,
-                    flow_runs.c.work_queue_id,
-                    literal(1),
-                    literal("bench"),
-                    literal(20.0),
-                    flow_runs.c.end_time,
-                    flow_runs.c.end_time,
-                )
-                .join(work_queues, work_queues.c.id == flow_runs.c.work_queue_id)
-                .where(is_new)
-            )
-            columns = ["id", "created", "updated", "flow_run_id", "work_pool_id", "work_queue_id"]
-            columns += ["epoch", "holder", "lease_seconds", "expires_at", "ended_at"]
-            await db.execute(insert(claims).from_select(columns, claim))
+            for place, type in enumerate(("PENDING", "RUNNING", "COMPLETED")):
+                states = _states(database.dialect, place, type)
+                await _add(db, flow_run_states, states.where(is_new))
+            await _add(db, claims, _ended_claims(database.dialect).where(is_new))
     await _analyze(database)
+
+
+def _states(dialect: str, place: int, type: str) -> Select[Any]:
+    """States of runs that ended, so many milliseconds after their ends."""
+    return select(
+        _id_beside_run(dialect).label("id"),
+        flow_runs.c.created,
+        flow_runs.c.updated,
+        flow_runs.c.id.label("flow_run_id"),
+        _shifted(dialect, flow_runs.c.end_time, str(place)).label("timestamp"),
+        literal(type).label("type"),
+        literal(type.capitalize()).label("name"),
+        flow_runs.c.state_details,
+    )
+
+
+def _ended_claims(dialect: str) -> Select[Any]:
+    return select(
+        _id_beside_run(dialect).label("id"),
+        flow_runs.c.created,
+        flow_runs.c.updated,
+        flow_runs.c.id.label("flow_run_id"),
+        work_queues.c.work_pool_id,
+        flow_runs.c.work_queue_id,
+        literal(1).label("epoch"),
+        literal("bench").label("holder"),
+        literal(20.0).label("lease_seconds"),
+        flow_runs.c.end_time.label("expires_at"),
+        flow_runs.c.end_time.label("ended_at"),
+    ).join(work_queues, work_queues.c.id == flow_runs.c.work_queue_id)
+
+
+async def _add(db: Transaction, table: Table, rows: Select[Any]) -> None:
+    """Insert what a statement selects; its columns are named as the table's are."""
+    await db.execute(insert(table).from_select([c.name for c in rows.selected_columns], rows))
 
 
 async def other_pools(database: Database, pool: UUID, number: int) -> None:
@@ -179,17 +202,40 @@ def _new_id(dialect: str) -> ColumnElement[Any]:
     return func.gen_random_uuid(type_=Uuid)
 
 
-def _later(
-    dialect: str, at: ColumnElement[Any], first: int, *, numbered: bool = True
-) -> ColumnElement[Any]:
+def _id_at(dialect: str, at: datetime, first: int) -> ColumnElement[Any]:
+    """A new id as it is made at `at` and as many milliseconds later as the row's number says."""
+    number = f"({int(at.timestamp() * 1000) + first} + numbers.n)"
+    if dialect == "sqlite":
+        return _id_that_begins(dialect, f"printf('%012x', {number}) || '7'")
+    return _id_that_begins(dialect, f"lpad(to_hex({number}), 12, '0') || '7'")
+
+
+def _id_beside_run(dialect: str) -> ColumnElement[Any]:
+    """A new id as it is made when the row's run is."""
+    run = "flow_run.id" if dialect == "sqlite" else "replace(flow_run.id::text, '-', '')"
+    return _id_that_begins(dialect, f"substr({run}, 1, 13)")
+
+
+def _id_that_begins(dialect: str, beginning: str) -> ColumnElement[Any]:
+    """A new id with 13 digits given, the others by chance."""
+    if dialect == "sqlite":
+        return literal_column(f"{beginning} || substr(lower(hex(randomblob(16))), 14)")
+    chance = "substr(replace(gen_random_uuid()::text, '-', ''), 14)"
+    return literal_column(f"({beginning} || {chance})::uuid", Uuid)
+
+
+def _later(dialect: str, at: ColumnElement[Any], first: int) -> ColumnElement[Any]:
     """`at` and as many milliseconds as the row's number says."""
-    number = f"({first} + numbers.n)" if numbered else f"({first})"
+    return _shifted(dialect, at, f"({first} + numbers.n)")
+
+
+def _shifted(dialect: str, at: ColumnElement[Any], milliseconds: str) -> ColumnElement[Any]:
     if dialect == "sqlite":
         shifted = func.strftime(
-            "%Y-%m-%d %H:%M:%f", at, text(f"printf('+%.3f seconds', {number} / 1000.0)")
+            "%Y-%m-%d %H:%M:%f", at, text(f"printf('+%.3f seconds', {milliseconds} / 1000.0)")
         )
         return shifted + literal("000", Text)
-    return at + text(f"{number} * interval '1 millisecond'")
+    return at + text(f"{milliseconds} * interval '1 millisecond'")
 
 
 async def _analyze(database: Database) -> None:
