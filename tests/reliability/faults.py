@@ -413,6 +413,13 @@ FAULTS: tuple[Fault, ...] = (
         DRAIN,
     ),
     Fault(
+        "a run that ends while its worker stops is given to others",
+        f"{WORKER}/runs.py",
+        "(self._is_killed or self._infrastructure_id is None)",
+        "True",
+        "tests/worker/test_runs.py::test_a_run_that_ends_while_its_worker_stops_has_ended",
+    ),
+    Fault(
         "a signal that is repeated breaks off a worker's end",
         f"{WORKER}/setup.py",
         "signal.signal(number, signal.SIG_IGN)",

@@ -3,17 +3,19 @@
 import asyncio
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
-from forebay.calls import flow_runs
 from forebay.client import AsyncClient, Client
 from forebay.wire.flow_runs import FlowRunPolicy
 from forebay.wire.states import StateCreate, StateDetails, StateType
-from forebay_worker.runs import RunInHand, Surroundings
+from forebay_worker.base import Outcome
+from forebay_worker.runs import WORKER_STOPPED, RunInHand, Surroundings
 from forebay_worker.shipping import LogShipper
 from forebay_worker.worker_types.process import ProcessWorker
 from tests.worker.conftest import Site
@@ -274,23 +276,53 @@ async def test_claim_without_infrastructure_is_handed_back_when_the_worker_stops
     site: Site,
 ) -> None:
     run_id = site.run(site.deploy("greet"))
-    stopping = asyncio.Event()
-    stopping.set()
-    settings = site.client.settings
 
-    async with AsyncClient(settings) as client:
-        with Client(settings) as log_client:
-            shipper = LogShipper(log_client)
-            surroundings = Surroundings(
-                client, shipper, ProcessWorker(), f"worker-{uuid4()}", site.name, stopping
-            )
-            await RunInHand(site.read(run_id), surroundings).carry_out()
-            shipper.close(5)
-        history = await client.send(flow_runs.read(run_id))
+    async with surrounded(site) as surroundings:
+        surroundings.stopping.set()
+        await RunInHand(site.read(run_id), surroundings).carry_out()
 
+    history = site.read(run_id)
     assert history.state_type is StateType.SCHEDULED
     assert history.infrastructure_pid is None
     assert history.state is not None
     assert "stopped before it started the run" in (history.state.message or "")
     site.serve_once()
     assert site.read(run_id).state_type is StateType.COMPLETED
+
+
+async def test_a_run_that_ends_while_its_worker_stops_has_ended(site: Site) -> None:
+    run_id = site.run(site.deploy("greet", job_variables={"command": "true"}))
+
+    class StopsThen(ProcessWorker):
+        """Its worker's patience is over in the moment in which the process ends."""
+
+        async def wait(self, infrastructure_id: str) -> Outcome:
+            outcome = await super().wait(infrastructure_id)
+            run.end(WORKER_STOPPED)
+            return outcome
+
+    async with surrounded(site, StopsThen()) as surroundings:
+        run = RunInHand(site.read(run_id), surroundings)
+        await run.carry_out()
+
+    assert site.read(run_id).state_type is StateType.COMPLETED
+
+
+@asynccontextmanager
+async def surrounded(
+    site: Site, worker_type: ProcessWorker | None = None
+) -> AsyncIterator[Surroundings]:
+    """What a worker's runs share, without the worker."""
+    settings = site.client.settings
+    async with AsyncClient(settings) as client:
+        with Client(settings) as log_client:
+            shipper = LogShipper(log_client)
+            yield Surroundings(
+                client,
+                shipper,
+                worker_type or ProcessWorker(),
+                f"worker-{uuid4()}",
+                site.name,
+                asyncio.Event(),
+            )
+            shipper.close(5)

@@ -80,6 +80,7 @@ class RunInHand:
         self._infrastructure_id: str | None = None
         self._ending = asyncio.Event()
         self._message = ""
+        self._is_killed = False
         self._told: StateType | None = None
         self.is_left_running = False  # its infrastructure goes on without this worker
 
@@ -306,6 +307,7 @@ class RunInHand:
                 return None
             # Once the lease is over another worker may start the run at any moment.
             grace = 0.0 if self._message == LEASE_OVER else KILL_GRACE_SECONDS
+            self._is_killed = True
             await self._at.worker_type.kill(infrastructure_id, grace)
         return await waiting
 
@@ -320,12 +322,8 @@ class RunInHand:
             self.state(run.state_type)
         elif run.state_type is StateType.CANCELLING:
             await self._report(new_state(StateType.CANCELLED, f"Cancelled: {outcome.reason}."))
-        elif self._message == LEASE_OVER:
-            await self.hand_back(LEASE_OVER)
-        elif self._message == WORKER_STOPPED and self._is_rescheduled:
-            await self.hand_back("stopped before the run had ended")
-        elif self._ending.is_set():
-            await self._report(new_state(StateType.CRASHED, self._message))
+        elif self._ending.is_set() and (self._is_killed or self._infrastructure_id is None):
+            await self._report_broken_off()
         elif outcome.exit_code == 0 and self._is_reported_here:
             await self._report(new_state(StateType.COMPLETED))
         elif outcome.exit_code != 0 or run.state_type not in LEFT_ALONE:
@@ -333,6 +331,15 @@ class RunInHand:
             await self._report(
                 new_state(StateType.CRASHED, f"{message} before it reported an end.")
             )
+
+    async def _report_broken_off(self) -> None:
+        """Report a run that this worker has ended, or give it to others where that is meant."""
+        if self._message == LEASE_OVER:
+            await self.hand_back(LEASE_OVER)
+        elif self._message == WORKER_STOPPED and self._is_rescheduled:
+            await self.hand_back("stopped before the run had ended")
+        else:
+            await self._report(new_state(StateType.CRASHED, self._message))
 
     async def _hand_back(self) -> None:
         """Give up a claim for which nothing was started."""
