@@ -125,6 +125,15 @@ PLAYS = (
         )
         for where in ("--db sqlite --servers 1", "--db postgres --servers 2")
     ),
+    *(
+        Play(
+            f"fuzz_http {db}",
+            "sent>=5000|500000 server_errors<=0 unanswered<=0 schema_breaks<=0",
+            night="--seconds 14400 --requests 500000",
+        )
+        for db in BOTH
+    ),
+    Play("fuzz_provider", "messages>=5000|2000000 faults<=0", night="--messages 2000000"),
     Play("mutations", "planted>=30 missed<=0", night=""),
 )
 

@@ -7,6 +7,7 @@ nor hang. A failure is printed with the seed and the number that repeat it.
 """
 
 import argparse
+import json
 import os
 import random
 import subprocess
@@ -260,15 +261,19 @@ def main() -> None:
     options = parser.parse_args()
     begun = time.monotonic()
     outcome = run(options.messages, options.seed)
-    total = outcome.sent.total()
-    sys.stdout.write(
-        f"seed {options.seed}: {total} messages to {len(outcome.sent)} methods in "
-        f"{time.monotonic() - begun:.0f} s, {outcome.with_diagnostic} answered with a "
-        f"diagnostic, {len(outcome.faults)} faults\n"
-    )
-    for fault in outcome.faults[:20]:
-        sys.stdout.write(f"  {fault}\n")
-    sys.exit(bool(outcome.faults) or total < options.messages)
+    sent = outcome.sent.total()
+    line = {
+        "name": "fuzz_provider",
+        "seed": options.seed,
+        "messages": sent,
+        "methods": len(outcome.sent),
+        "with_diagnostic": outcome.with_diagnostic,
+        "faults": outcome.faults[:20],
+        "took_s": round(time.monotonic() - begun, 1),
+        "ok": not outcome.faults and sent >= options.messages,
+    }
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.exit(0 if line["ok"] else 1)
 
 
 if __name__ == "__main__":
