@@ -1,6 +1,7 @@
 """`forebay server`: starts the control plane."""
 
 import asyncio
+import gc
 import ipaddress
 import socket
 from collections.abc import Iterator
@@ -42,6 +43,7 @@ def start(
     ] = 1,
 ) -> None:
     """Start the API; the first start makes the database and an admin token."""
+    gc.disable()  # until it serves: what is imported stays, and is searched in vain for garbage
     if no_auth and not _is_loopback(host):
         raise typer.BadParameter("--no-auth works on a loopback address only.")
     settings = read_settings(database_url, no_auth, no_services)

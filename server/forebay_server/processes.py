@@ -5,6 +5,7 @@ replaces one that dies, and ends them when it is told to.
 """
 
 import asyncio
+import gc
 import logging
 import multiprocessing
 import os
@@ -61,6 +62,9 @@ def _serve_here(
         timeout_graceful_shutdown=FINISH_SECONDS,
         ws_max_size=MAX_FRAME_BYTES,
     )
+    config.load()
+    gc.freeze()  # what is here by now stays: no collection looks at it again
+    gc.enable()
     _Server(config, stopping, supervisor).run(sockets=[listener])
 
 

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import unicodedata
-from collections.abc import AsyncIterator
+import warnings
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from typing import Annotated, Any, TypeVar
 
@@ -12,10 +13,12 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from pydantic import AfterValidator
+from pydantic.warnings import UnsupportedFieldAttributeWarning
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import compile_path
 
 from forebay.wire.base import Page
 from forebay_server.access.authentication import authenticated
@@ -30,6 +33,10 @@ from forebay_server.json_body import decode
 T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
+
+# FastAPI makes adapters that Pydantic warns about, and silences it while it makes them; those of
+# shapes that are built when first used would warn then.
+warnings.simplefilter("ignore", UnsupportedFieldAttributeWarning)
 
 MAX_PAGE = 200
 
@@ -92,7 +99,32 @@ class JsonRequest(Request):
 
 class Route(APIRoute):
     """A route that decodes JSON strictly, answers a known idempotency key as before, and runs
-    again when its transaction lost against a concurrent one."""
+    again when its transaction lost against a concurrent one.
+
+    It knows its path from the beginning, and becomes whole when something else is asked of it: by
+    the first request for it, or by the description of the API. Making all of them whole costs a
+    third of a second and tens of MiB, and most servers answer few of them.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        endpoint: Callable[..., Any],
+        *,
+        methods: set[str] | list[str] | None = None,
+        **options: Any,
+    ) -> None:
+        self._unbuilt = {"path": path, "endpoint": endpoint, "methods": methods, **options}
+        self.path, self.endpoint = path, endpoint
+        self.path_regex, self.path_format, self.param_convertors = compile_path(path)
+        self.methods = {method.upper() for method in methods or ("GET",)}
+
+    def __getattr__(self, name: str) -> Any:
+        if (options := self.__dict__.get("_unbuilt")) is None:
+            raise AttributeError(name)
+        del self._unbuilt
+        super().__init__(**options)
+        return getattr(self, name)
 
     def get_route_handler(self) -> Handler:
         handle = _ended(super().get_route_handler())

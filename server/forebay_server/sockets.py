@@ -10,11 +10,11 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Literal, TypeVar
 
 from fastapi import Response, WebSocket
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.websockets import WebSocketDisconnect
 
-from forebay.wire.base import Text
+from forebay.wire.base import Lenient, Text
 from forebay_server.access.authentication import CACHE_SECONDS, Authenticator
 from forebay_server.access.roles import Principal
 from forebay_server.db.broker import Lost, Subscription
@@ -31,11 +31,11 @@ POLICY_VIOLATION = 1008
 INTERNAL_ERROR = 1011
 TRY_AGAIN_LATER = 1013
 
-Frame = TypeVar("Frame", bound=BaseModel)
+Frame = TypeVar("Frame", bound=Lenient)
 Check = Callable[[Authenticator], Awaitable[Principal]]
 
 
-class _Credentials(BaseModel):
+class _Credentials(Lenient):
     type: Literal["auth"]
     token: Text | None = None
 

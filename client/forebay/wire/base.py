@@ -26,13 +26,20 @@ FORBIDDEN_IN_NAMES = "/%&<>"
 class Wire(BaseModel):
     """Base of answers: unknown keys of a newer server are ignored."""
 
-    model_config = ConfigDict(from_attributes=True, ser_json_inf_nan="null")
+    # Built when first used: whoever starts a process needs few of the shapes.
+    model_config = ConfigDict(from_attributes=True, ser_json_inf_nan="null", defer_build=True)
 
 
 class Action(BaseModel):
     """Base of create and update bodies: an unknown key is an error of its sender."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
+
+
+class Lenient(BaseModel):
+    """Base of bodies of which unknown keys are ignored, as Prefect 3.8.4 ignores them."""
+
+    model_config = ConfigDict(defer_build=True)
 
 
 class Page(Wire, Generic[T]):

@@ -3,9 +3,9 @@
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from forebay.wire.base import Object, Text
+from forebay.wire.base import Lenient, Object, Text
 
 InputKey = Annotated[
     str,
@@ -18,7 +18,7 @@ InputKey = Annotated[
 ]
 
 
-class FlowRunInputCreate(BaseModel):
+class FlowRunInputCreate(Lenient):
     """A text to hand to a run."""
 
     key: InputKey

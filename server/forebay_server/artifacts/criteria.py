@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from pydantic import BaseModel
 from sqlalchemy import exists, literal, select
 
+from forebay.wire.base import Lenient
 from forebay_server.artifacts.filters import ArtifactFilter, LatestFilter
 from forebay_server.artifacts.tables import artifacts
 from forebay_server.db.criteria import Condition
@@ -17,7 +17,7 @@ from forebay_server.task_runs.shown import source as shown_tasks
 from forebay_server.task_runs.tables import task_runs
 
 
-class OwnerCriteria(BaseModel):
+class OwnerCriteria(Lenient):
     """Filters of one body about what artifacts belong to; all must be fulfilled."""
 
     flow_runs: FlowRunFilter | None = None

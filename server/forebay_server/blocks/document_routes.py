@@ -4,9 +4,9 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends, Request
-from pydantic import BaseModel
 from sqlalchemy import and_, true
 
+from forebay.wire.base import Lenient
 from forebay.wire.blocks import BlockDocument, BlockDocumentCreate, BlockDocumentUpdate
 from forebay_server.access.roles import WORKERS, Principal
 from forebay_server.blocks import documents, queries
@@ -44,7 +44,7 @@ def _may_open(request: Request) -> bool:
 MayOpen = Annotated[bool, Depends(_may_open)]
 
 
-class BlockCriteria(BaseModel):
+class BlockCriteria(Lenient):
     """Which blocks; anonymous ones only when asked for."""
 
     block_documents: BlockDocumentFilter | None = None

@@ -4,9 +4,9 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Query, Response
-from pydantic import BaseModel
 from sqlalchemy import true
 
+from forebay.wire.base import Lenient
 from forebay.wire.blocks import (
     BlockSchema,
     BlockSchemaCreate,
@@ -23,7 +23,7 @@ from forebay_server.protocol import PathName, Read, Write, api_router, page_limi
 router = api_router("Blocks")
 
 
-class BlockTypeQuery(BaseModel):
+class BlockTypeQuery(Lenient):
     """Which types; by name."""
 
     block_types: BlockTypeFilter | None = None
@@ -32,7 +32,7 @@ class BlockTypeQuery(BaseModel):
     offset: int | None = None
 
 
-class BlockSchemaQuery(BaseModel):
+class BlockSchemaQuery(Lenient):
     """Which schemas; the newest first."""
 
     block_schemas: BlockSchemaFilter | None = None

@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from pydantic import BaseModel
-
 from forebay.pool_types import PoolType, pool_types
+from forebay.wire.base import Lenient
 from forebay_server.errors import NotFound
 from forebay_server.protocol import api_router
 
@@ -13,7 +12,7 @@ router = api_router("Pool types", "/collections")
 WORKER_METADATA = "aggregate-worker-metadata"
 
 
-class WorkerMetadata(BaseModel):
+class WorkerMetadata(Lenient):
     """One pool type. Source: Prefect 3.8.4, worker metadata of collections."""
 
     type: str

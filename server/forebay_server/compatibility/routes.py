@@ -4,8 +4,8 @@ Without them a command would stop or warn; each answer means "there is none".
 """
 
 from fastapi import Response
-from pydantic import BaseModel
 
+from forebay.wire.base import Lenient
 from forebay_server.errors import Invalid
 from forebay_server.protocol import api_router, page_limit, page_offset
 
@@ -25,7 +25,7 @@ async def read_default_storage() -> dict[str, None]:
     return {"default_result_storage_block_id": None}
 
 
-class AutomationQuery(BaseModel):
+class AutomationQuery(Lenient):
     """Which automations; as there are none, criteria are not looked at."""
 
     limit: int | None = None

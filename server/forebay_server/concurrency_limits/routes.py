@@ -3,10 +3,10 @@
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 from sqlalchemy import true
 
-from forebay.wire.base import Text
+from forebay.wire.base import Lenient, Text
 from forebay.wire.concurrency_limits import (
     DEFAULT_LEASE_SECONDS,
     ConcurrencyLease,
@@ -32,14 +32,14 @@ router = api_router("Concurrency limits", "/v2/concurrency_limits")
 Names = Annotated[list[Text], Field(min_length=1, max_length=1000)]
 
 
-class LimitQuery(BaseModel):
+class LimitQuery(Lenient):
     """Which page of the limits."""
 
     limit: int | None = None
     offset: int | None = None
 
 
-class SlotRequest(BaseModel):
+class SlotRequest(Lenient):
     """Slots of several limits at once; in mode `rate_limit` they leave by decay only."""
 
     names: Names
@@ -54,7 +54,7 @@ class LeaseRequest(SlotRequest):
     holder: ConcurrencyLeaseHolder | None = None
 
 
-class SlotReturn(BaseModel):
+class SlotReturn(Lenient):
     """Slots that were taken without a lease."""
 
     names: Names
@@ -62,13 +62,13 @@ class SlotReturn(BaseModel):
     occupancy_seconds: Annotated[float, Field(gt=0, le=10**9)] | None = None
 
 
-class LeaseReturn(BaseModel):
+class LeaseReturn(Lenient):
     """A lease to end."""
 
     lease_id: UUID
 
 
-class Renewal(BaseModel):
+class Renewal(Lenient):
     """How long a lease holds from now on."""
 
     lease_duration: LeaseSeconds | None = None

@@ -4,9 +4,9 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Response
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from forebay.wire.base import Text
+from forebay.wire.base import Lenient, Text
 from forebay.wire.concurrency_limits import (
     MinimalConcurrencyLimit,
     TagConcurrencyLimit,
@@ -19,20 +19,20 @@ from forebay_server.protocol import PathName, Read, Write, api_router, page_limi
 router = api_router("Concurrency limits", "/concurrency_limits")
 
 
-class TagLimitQuery(BaseModel):
+class TagLimitQuery(Lenient):
     """Which page of the limits."""
 
     limit: int | None = None
     offset: int | None = None
 
 
-class Reset(BaseModel):
+class Reset(Lenient):
     """The task runs that keep a slot."""
 
     slot_override: Annotated[list[UUID], Field(max_length=10_000)] | None = None
 
 
-class TagSlots(BaseModel):
+class TagSlots(Lenient):
     """Tags of a task run."""
 
     names: Annotated[list[Text], Field(max_length=1000)]

@@ -30,7 +30,7 @@ Operator = Literal["and_", "or_"]
 class Criteria(BaseModel):
     """Base of criteria and filters: an unknown key is an error of its sender."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
 
 class Filter(Criteria):

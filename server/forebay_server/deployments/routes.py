@@ -3,10 +3,9 @@
 from uuid import UUID
 
 from fastapi import Response
-from pydantic import BaseModel
 from sqlalchemy import and_, exists, true
 
-from forebay.wire.base import Page
+from forebay.wire.base import Lenient, Page
 from forebay.wire.deployments import Deployment, DeploymentCreate, DeploymentUpdate
 from forebay_server.db.criteria import Condition
 from forebay_server.db.engine import Transaction
@@ -36,7 +35,7 @@ from forebay_server.work_queues.filters import WorkQueueFilter
 router = api_router("Deployments", "/deployments")
 
 
-class DeploymentCriteria(BaseModel):
+class DeploymentCriteria(Lenient):
     """Which deployments, by their own fields and those of their flow, pool and queue."""
 
     deployments: DeploymentFilter | None = None

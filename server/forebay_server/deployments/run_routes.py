@@ -5,9 +5,9 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Body, Response
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from forebay.wire.base import Timestamp
+from forebay.wire.base import Lenient, Timestamp
 from forebay.wire.flow_runs import (
     DeploymentFlowRunCreate,
     FlowRun,
@@ -30,7 +30,7 @@ MAX_NEW_RUNS = 200  # in one request
 MAX_DEPLOYMENTS = 1000  # in one poll
 
 
-class ScheduleRequest(BaseModel):
+class ScheduleRequest(Lenient):
     """How far ahead runs are to be made; null and absent mean as the scheduler does."""
 
     start_time: Timestamp | None = None
@@ -40,7 +40,7 @@ class ScheduleRequest(BaseModel):
     max_runs: Annotated[int, Field(ge=0, le=HORIZON.max_runs)] | None = None
 
 
-class DueQuery(BaseModel):
+class DueQuery(Lenient):
     """Whose scheduled runs, up to when."""
 
     deployment_ids: Annotated[list[UUID], Field(max_length=MAX_DEPLOYMENTS)]

@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from fastapi import Query, Request
-from pydantic import BaseModel, Field
+from pydantic import Field
 
+from forebay.wire.base import Lenient
 from forebay.wire.events import EventCount, EventPage
 from forebay_server.access.roles import Principal
 from forebay_server.db.engine import Transaction
@@ -24,14 +25,14 @@ FIRST_TIME = datetime.min.replace(tzinfo=UTC)
 COUNTED_RANGE = timedelta(days=180)  # unless told; source: Prefect 3.8.4 `EventOccurredFilter`
 
 
-class EventQuery(BaseModel):
+class EventQuery(Lenient):
     """Which events, and how many at once."""
 
     filter: EventFilter | None = None
     limit: int | None = None
 
 
-class EventCountQuery(BaseModel):
+class EventCountQuery(Lenient):
     """Which events are counted; the interval is for counts by time."""
 
     filter: EventFilter

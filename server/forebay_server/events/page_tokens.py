@@ -8,9 +8,9 @@ import zlib
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from forebay.wire.base import MAX_INT, Timestamp
+from forebay.wire.base import MAX_INT, Lenient, Timestamp
 from forebay_server.errors import Invalid
 from forebay_server.events.filters import EventFilter
 
@@ -18,7 +18,7 @@ MAX_CHARACTERS = 8_000  # so that it fits in an address
 MAX_BYTES = 1 << 20  # of what is packed in it
 
 
-class PageToken(BaseModel):
+class PageToken(Lenient):
     """Which page comes next: of which filter, how large, after which event, of how many."""
 
     filter: EventFilter

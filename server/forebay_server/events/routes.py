@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Body, Request, Response, WebSocket
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from starlette.websockets import WebSocketDisconnect
 
+from forebay.wire.base import Lenient
 from forebay.wire.events import Event, ReceivedEvent
 from forebay_server import sockets
 from forebay_server.access.roles import Principal
@@ -28,7 +29,7 @@ MAX_EVENTS = 1_000  # in one request
 MAX_FRAME_BYTES = 1_500_000  # source: Prefect 3.8.4 `PREFECT_EVENTS_MAXIMUM_SIZE_BYTES`
 
 
-class FilterFrame(BaseModel):
+class FilterFrame(Lenient):
     """What a client of `/events/out` sends after the handshake."""
 
     type: Literal["filter"]

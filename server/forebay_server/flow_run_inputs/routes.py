@@ -5,9 +5,9 @@ from uuid import UUID
 
 from fastapi import Request, Response
 from fastapi.responses import PlainTextResponse
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from forebay.wire.base import JsonObject, Text
+from forebay.wire.base import JsonObject, Lenient, Text
 from forebay.wire.flow_run_inputs import FlowRunInput, FlowRunInputCreate
 from forebay.wire.states import Verdict
 from forebay_server.db.criteria import MAX_VALUES
@@ -20,7 +20,7 @@ from forebay_server.protocol import PathName, Read, Write, api_router, page_limi
 router = api_router("Flow runs", "/flow_runs")
 
 
-class InputQuery(BaseModel):
+class InputQuery(Lenient):
     """Which inputs of a run."""
 
     prefix: Text
@@ -28,7 +28,7 @@ class InputQuery(BaseModel):
     limit: int | None = None
 
 
-class Resumption(BaseModel):
+class Resumption(Lenient):
     """What a paused run goes on with."""
 
     run_input: JsonObject | None = None

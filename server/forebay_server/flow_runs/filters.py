@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel
 from sqlalchemy import ColumnElement, UnaryExpression, and_, exists, func, literal, select
 
+from forebay.wire.base import Lenient
 from forebay_server.db.criteria import (
     Condition,
     Criteria,
@@ -149,7 +149,7 @@ class FlowRunFilter(Filter):
                 yield and_(*criteria.conditions(column))
 
 
-class RunCriteria(BaseModel):
+class RunCriteria(Lenient):
     """Filters of one body; a run must fulfil all of them."""
 
     flows: FlowFilter | None = None

@@ -4,9 +4,9 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import BackgroundTasks, Request, Response
-from pydantic import BaseModel, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
 
-from forebay.wire.base import Name, Timestamp
+from forebay.wire.base import Lenient, Name, Timestamp
 from forebay.wire.flow_runs import FlowRun, ScheduledFlowRun
 from forebay_server.db.criteria import MAX_VALUES
 from forebay_server.flow_runs import polling, queries
@@ -21,7 +21,7 @@ QueueNames = Annotated[list[Name], Field(max_length=MAX_VALUES)]
 _SCHEDULED = TypeAdapter(list[ScheduledFlowRun])
 
 
-class QueuePollQuery(BaseModel):
+class QueuePollQuery(Lenient):
     """Which runs of a queue are asked for; the time is included."""
 
     scheduled_before: Timestamp | None = None

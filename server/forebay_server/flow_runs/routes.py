@@ -5,9 +5,9 @@ from uuid import UUID
 
 from fastapi import Body, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from forebay.wire.base import Deleted, Page
+from forebay.wire.base import Deleted, Lenient, Page
 from forebay.wire.flow_runs import (
     FlowRun,
     FlowRunCreate,
@@ -53,7 +53,7 @@ MAX_BULK = 50  # runs changed by one request
 BulkLimit = Annotated[int, Field(ge=1, le=MAX_BULK)]
 
 
-class Proposal(BaseModel):
+class Proposal(Lenient):
     """A proposed state; `force` skips most rules, and limits only for an admin."""
 
     state: StateCreate
@@ -76,7 +76,7 @@ class RunPageQuery(RunCriteria):
     page: int | None = None
 
 
-class BulkQuery(BaseModel):
+class BulkQuery(Lenient):
     """Which runs to change at once: all unless filtered, the newest first."""
 
     flow_runs: FlowRunFilter | None = None

@@ -3,9 +3,9 @@
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from forebay.wire.base import Timestamp
+from forebay.wire.base import Lenient, Timestamp
 from forebay.wire.history import HistoryInterval
 from forebay_server.errors import Invalid
 from forebay_server.flow_runs import statistics
@@ -21,7 +21,7 @@ MAX_INTERVALS = 1000  # in one answer
 MAX_INTERVAL_SECONDS = 366 * 86400
 
 
-class HistoryRange(BaseModel):
+class HistoryRange(Lenient):
     """Over which time, and in which steps."""
 
     history_start: Timestamp

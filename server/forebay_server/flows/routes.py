@@ -3,10 +3,9 @@
 from uuid import UUID
 
 from fastapi import Response
-from pydantic import BaseModel
 from sqlalchemy import and_, exists, true
 
-from forebay.wire.base import Page
+from forebay.wire.base import Lenient, Page
 from forebay.wire.flows import Flow, FlowCreate, FlowUpdate
 from forebay_server.db.criteria import Condition
 from forebay_server.deployments.filters import DeploymentFilter
@@ -35,7 +34,7 @@ from forebay_server.work_queues.tables import work_queues
 router = api_router("Flows", "/flows")
 
 
-class FlowCriteria(BaseModel):
+class FlowCriteria(Lenient):
     """Which flows, by their own fields and those of their runs and deployments."""
 
     flows: FlowFilter | None = None

@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Body, Response, WebSocket
-from pydantic import BaseModel
 from starlette.websockets import WebSocketDisconnect
 
+from forebay.wire.base import Lenient
 from forebay.wire.logs import Log, LogCreate
 from forebay_server import sockets
 from forebay_server.access.objects import runs_of_caller
@@ -23,7 +23,7 @@ MAX_LINES = 25_000  # in one request; a batch of a stock client has 4 MB, 200 by
 Lines = Annotated[list[LogCreate], Body(max_length=MAX_LINES)]
 
 
-class LogQuery(BaseModel):
+class LogQuery(Lenient):
     """Which lines, in which order."""
 
     logs: LogFilter | None = None
@@ -32,7 +32,7 @@ class LogQuery(BaseModel):
     offset: int | None = None
 
 
-class FilterFrame(BaseModel):
+class FilterFrame(Lenient):
     """What a client of `/logs/out` sends after the handshake."""
 
     type: Literal["filter"]

@@ -3,8 +3,9 @@
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
+from forebay.wire.base import Lenient
 from forebay.wire.slots import QueueSlots, WorkPoolSlots, WorkQueueSlots
 from forebay_server.protocol import MAX_PAGE, PathName, Read, api_router, page_limit, page_number
 from forebay_server.slots import queries
@@ -16,7 +17,7 @@ router = api_router("Slots")
 SHOWN_RUNS = 10  # of each queue of a pool, unless asked for more
 
 
-class SlotsQuery(BaseModel):
+class SlotsQuery(Lenient):
     """Which page, counted from 1."""
 
     page: int | None = None

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from pydantic import BaseModel
 from sqlalchemy import exists
 
+from forebay.wire.base import Lenient
 from forebay_server.db.criteria import Condition
 from forebay_server.deployments.filters import DeploymentFilter
 from forebay_server.flow_runs.filters import FlowRunFilter, RunCriteria
@@ -14,7 +14,7 @@ from forebay_server.task_runs.filters import TaskRunFilter
 from forebay_server.task_runs.tables import task_runs
 
 
-class TaskRunCriteria(BaseModel):
+class TaskRunCriteria(Lenient):
     """Filters of one body; a task run must fulfil all of them."""
 
     flows: FlowFilter | None = None

@@ -3,9 +3,8 @@
 from uuid import UUID
 
 from fastapi import Response
-from pydantic import BaseModel
 
-from forebay.wire.base import Page
+from forebay.wire.base import Lenient, Page
 from forebay.wire.history import HistoryInterval
 from forebay.wire.states import StateCreate, Verdict
 from forebay.wire.task_runs import TaskRun, TaskRunCreate, TaskRunUpdate
@@ -30,7 +29,7 @@ from forebay_server.task_runs.tables import task_runs
 router = api_router("Task runs", "/task_runs")
 
 
-class TaskProposal(BaseModel):
+class TaskProposal(Lenient):
     """A proposed state; `force` skips the rules."""
 
     state: StateCreate

@@ -2,8 +2,7 @@
 
 from uuid import UUID
 
-from pydantic import BaseModel
-
+from forebay.wire.base import Lenient
 from forebay.wire.variables import Variable, VariableCreate, VariableUpdate
 from forebay_server.db.criteria import Condition
 from forebay_server.db.engine import Transaction
@@ -16,7 +15,7 @@ from forebay_server.versions import STALE, Guard, Guards, Tells
 router = api_router("Variables", "/variables")
 
 
-class VariableCriteria(BaseModel):
+class VariableCriteria(Lenient):
     """Which variables."""
 
     variables: VariableFilter | None = None

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from pydantic import BaseModel
-
+from forebay.wire.base import Lenient
 from forebay.wire.work_pools import WorkPool, WorkPoolUpdate
 from forebay_server.blocks import documents as blocks
 from forebay_server.db.engine import Transaction
@@ -16,7 +15,7 @@ from forebay_server.work_pools.filters import WorkPoolFilter
 router = api_router("Work pools", "/work_pools")
 
 
-class PoolCriteria(BaseModel):
+class PoolCriteria(Lenient):
     """Which pools."""
 
     work_pools: WorkPoolFilter | None = None

@@ -2,8 +2,7 @@
 
 from uuid import UUID
 
-from pydantic import BaseModel
-
+from forebay.wire.base import Lenient
 from forebay.wire.work_pools import AGENT_POOL, WorkPool, WorkPoolCreate
 from forebay.wire.work_queues import (
     WorkQueue,
@@ -29,7 +28,7 @@ from forebay_server.work_queues.filters import WorkQueueFilter
 router = api_router("Work queues")
 
 
-class QueueQuery(BaseModel):
+class QueueQuery(Lenient):
     """Which queues."""
 
     work_queues: WorkQueueFilter | None = None
