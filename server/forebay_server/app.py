@@ -39,6 +39,7 @@ from forebay_server.services.retention import retention
 from forebay_server.services.scheduler import SCHEDULER
 from forebay_server.settings import ServerSettings
 from forebay_server.work_pools.notices import WORK, WorkNotice
+from forebay_server.workers.heartbeats import Intake
 
 RELAYED: dict[Topic[Any], type] = {WORK: WorkNotice, EVENTS: Notice, LINES: Lines}
 EVENT_SOURCES: tuple[Source, ...] = (STORED, STATES)
@@ -95,6 +96,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     app.state.vault = Vault(settings.home, given_key, table="block_document")
     app.state.recorder = recorder
     app.state.recent_offers = RecentOffers()
+    app.state.heartbeats = Intake(database)
     app.state.waiting_room = waiting_room
     app.state.relay = relay
     app.state.stopping = asyncio.Event()  # set when the process has been told to end

@@ -17,6 +17,7 @@ POLLING = "tests/server/flow_runs/test_polling.py"
 KEYS = "tests/server/idempotency/test_keys.py"
 TOKENS = "tests/server/access/test_tokens.py"
 TRANSACTIONS = "tests/server/db/test_transactions.py"
+COMMITS = "tests/server/db/test_shared_commits.py"
 DRAIN = "tests/reliability/test_quick.py::test_workers_that_are_told_to_end_leave_no_run_behind"
 RULES = f"{SERVER}/flow_runs/rules.py"
 
@@ -51,11 +52,11 @@ FAULTS: tuple[Fault, ...] = (
         "facts are read before the locks are held",
         f"{SERVER}/flow_runs/transitions.py",
         """    await _lock(db, run_id, proposed)
-    found = await db.execute(
+    found = await db.run(
         facts_statement(db.dialect), {"run_id": run_id, "worker_name": worker_name}
     )
 """,
-        """    found = await db.execute(
+        """    found = await db.run(
         facts_statement(db.dialect), {"run_id": run_id, "worker_name": worker_name}
     )
     await _lock(db, run_id, proposed)
@@ -66,8 +67,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "claims of many do not lock the pool",
         f"{SERVER}/dispatch/queries.py",
-        "return statement.with_for_update(key_share=True, of=work_pools)",
-        "return statement",
+        "return Prepared(statement.with_for_update(key_share=True, of=work_pools))",
+        "return Prepared(statement)",
         "tests/server/dispatch/test_races.py::test_takers_of_many_and_of_one_keep_a_limit_together",
         needs_postgres=True,
     ),
@@ -222,10 +223,34 @@ FAULTS: tuple[Fault, ...] = (
         _on_sqlite(RESCUES, "test_a_run_is_rescued_so_often_and_no_more"),
     ),
     Fault(
+        "a writer returns before the commit that it shares",
+        f"{SERVER}/db/shared_commits.py",
+        "if not group.is_ended:\n            await _whole(self._settle(group))",
+        "if not group.is_ended:\n            asyncio.ensure_future(self._settle(group))",
+        f"{COMMITS}::test_nobody_returns_before_the_commit",
+    ),
+    Fault(
+        "what a failed writer did is committed with the others",
+        f"{SERVER}/db/shared_commits.py",
+        "await group.driver.roll_back_to(savepoint)",
+        "pass",
+        f"{COMMITS}::test_one_that_fails_takes_nobody_with_it",
+    ),
+    Fault(
+        "a shared commit that failed is told to one writer only",
+        f"{SERVER}/db/shared_commits.py",
+        "            group.failure = error\n        await self._end(group)",
+        "            await self._end(group)\n            raise error\n        await self._end(group)",
+        f"{COMMITS}::test_a_commit_that_fails_fails_for_all_and_the_next_begins_anew",
+    ),
+    Fault(
         "a heartbeat renews the claims of every worker",
         f"{SERVER}/claims/queries.py",
-        "claims.c.worker_name == worker_name, is_live())",
-        "is_live())",
+        """        claims.c.worker_name == bindparam("holder_name"),
+        is_live(),
+""",
+        """        is_live(),
+""",
         "tests/server/workers/test_workers.py"
         "::test_heartbeat_renews_the_leases_of_that_worker_only",
     ),

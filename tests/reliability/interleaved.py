@@ -247,7 +247,8 @@ class Scene:
         return outcome.epoch or epoch or 0
 
     async def _beat(self, db: Transaction, worker: str) -> None:
-        live = await worker_queries.record_heartbeat(db, "p", WorkerHeartbeat(name=worker))
+        beats = {("p", worker): WorkerHeartbeat(name=worker)}
+        (live,) = (await worker_queries.record_heartbeats(db, beats)).values()
         await claim_queries.renew(db, live.work_pool_id, worker, live.lease_seconds)
 
     async def _tried(

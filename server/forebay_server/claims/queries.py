@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, ScalarSelect, func, select, true
+from sqlalchemy import ColumnElement, Row, ScalarSelect, and_, bindparam, func, select, true
 from sqlalchemy import update as sql_update
 
 from forebay_server.claims.tables import SweepRow, claims, sweeps
 from forebay_server.db.engine import Transaction
 from forebay_server.db.inserts import insert_new
+from forebay_server.db.prepared import Prepared, is_one_of
 from forebay_server.db.together import Change, updated
 
 MAX_EXTENSIONS = 3
@@ -53,24 +55,39 @@ async def renew(
     worker_name: str,
     lease_seconds: float,
     run_ids: Sequence[UUID] | None = None,
-) -> int:
-    """Extend the live claims of a worker to `lease_seconds` from now; how many there are.
+) -> None:
+    """Extend the live claims of a worker to `lease_seconds` from now.
 
     With `run_ids` the claims of these runs only, and the rest run out.
     """
     at = await db.now()
-    statement = (
-        sql_update(claims)
-        .where(claims.c.work_pool_id == pool_id, claims.c.worker_name == worker_name, is_live())
-        .where(true() if run_ids is None else claims.c.flow_run_id.in_(run_ids))
-        .values(
-            lease_seconds=lease_seconds,
-            expires_at=at + timedelta(seconds=lease_seconds),
-            extensions=0,
-            updated=at,
-        )
+    values: dict[str, Any] = {
+        "pool_id": pool_id,
+        "holder_name": worker_name,
+        "seconds": lease_seconds,
+        "until": at + timedelta(seconds=lease_seconds),
+        "at": at,
+    }
+    if run_ids is not None:
+        values["run_ids"] = list(run_ids)
+    await db.run(_renew(db.dialect, of_runs=run_ids is not None), values)
+
+
+@cache
+def _renew(dialect: str, *, of_runs: bool) -> Prepared:
+    is_its = and_(
+        claims.c.work_pool_id == bindparam("pool_id"),
+        claims.c.worker_name == bindparam("holder_name"),
+        is_live(),
+        is_one_of(claims.c.flow_run_id, "run_ids", dialect) if of_runs else true(),
     )
-    return (await db.execute(statement)).rowcount
+    values = {
+        "lease_seconds": bindparam("seconds"),
+        "expires_at": bindparam("until"),
+        "extensions": 0,
+        "updated": bindparam("at"),
+    }
+    return Prepared(sql_update(claims).where(is_its).values(values))
 
 
 async def extend_all(db: Transaction) -> int:

@@ -10,11 +10,23 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Table, any_, bindparam, column, func, insert, select, update
+from sqlalchemy import (
+    JSON,
+    FromClause,
+    Table,
+    any_,
+    bindparam,
+    column,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
-from sqlalchemy.sql.dml import Update
+from sqlalchemy.types import TypeEngine
 
 from forebay_server.db.engine import Transaction
+from forebay_server.db.prepared import Prepared
 
 
 @dataclass(frozen=True)
@@ -38,7 +50,7 @@ async def insert_and_update(db: Transaction, new: Sequence[Rows], changed: Rows)
     statement = _statement(shapes, changed.table, tuple(changed.rows[0]))
     given = {f"rows_{number}": _as_json(part) for number, part in enumerate(new)}
     ids = [row["id"] for row in changed.rows]
-    await db.execute(statement, {**given, "changed": _as_json(changed), "ids": ids})
+    await db.run(statement, {**given, "changed": _as_json(changed), "ids": ids})
 
 
 def _as_json(part: Rows) -> list[dict[str, Any]]:
@@ -49,10 +61,32 @@ def _as_json(part: Rows) -> list[dict[str, Any]]:
     ]
 
 
+def given_rows(dialect: str, parameter: str, **types: TypeEngine[Any]) -> FromClause:
+    """Rows that a statement takes as one value, a list of objects with these keys.
+
+    Ids are given as the database keeps them: `stored_id`.
+    """
+    if dialect == "postgresql":
+        columns = [column(name, kind) for name, kind in types.items()]
+        records = func.jsonb_to_recordset(bindparam(parameter, type_=JSONB))
+        return records.table_valued(*columns, name=parameter).render_derived(with_types=True)
+    each = func.json_each(bindparam(parameter, type_=JSON)).table_valued("value")
+    keys = (
+        func.json_extract(each.c.value, f"$.{name}", type_=kind).label(name)
+        for name, kind in types.items()
+    )
+    return select(*keys).subquery(parameter)
+
+
+def stored_id(dialect: str, id: UUID) -> str:
+    """An id as it is written in `given_rows`."""
+    return str(id) if dialect == "postgresql" else id.hex
+
+
 @lru_cache(maxsize=100)
 def _statement(
     new: tuple[tuple[Table, tuple[str, ...]], ...], changed: Table, names: tuple[str, ...]
-) -> Update:
+) -> Prepared:
     inserts = []
     for number, (table, columns) in enumerate(new):
         given = _given(table, columns, f"rows_{number}")
@@ -63,10 +97,9 @@ def _statement(
     # How many rows the JSON has the planner cannot know, and might read a whole table for them.
     is_meant = changed.c.id == any_(bindparam("ids", type_=ARRAY(changed.c.id.type)))
     change = update(changed).where(changed.c.id == given.c.id, is_meant)
-    return change.values(values).add_cte(*inserts)
+    return Prepared(change.values(values).add_cte(*inserts))
 
 
-def _given(table: Table, names: Sequence[str], parameter: str) -> Any:
-    columns = [column(name, table.c[name].type) for name in names]
-    records = func.jsonb_to_recordset(bindparam(parameter, type_=JSONB))
-    return records.table_valued(*columns, name=parameter).render_derived(with_types=True)
+def _given(table: Table, names: Sequence[str], parameter: str) -> FromClause:
+    types = {name: table.c[name].type for name in names}
+    return given_rows("postgresql", parameter, **types)

@@ -1,6 +1,7 @@
 """Connections and transactions on SQLite and PostgreSQL. Knows no table."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
@@ -10,16 +11,17 @@ from uuid import UUID
 import orjson
 from sqlalchemy import Connection, ExceptionContext, Executable, Row, event, func, select
 from sqlalchemy.engine import CursorResult, make_url
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from forebay_server.db import sqlite_driver
 from forebay_server.db.broker import Broker, Topic
 from forebay_server.db.columns import now
-from forebay_server.errors import Overloaded
+from forebay_server.db.prepared import Prepared
+from forebay_server.db.shared_commits import SharedCommits
 
 T = TypeVar("T")
 
-MAX_WAITING_WRITERS = 1000  # on SQLite; above that a caller is told to come back
 BUSY_TIMEOUT_SECONDS = 10
 SQLITE_READERS = 4
 
@@ -27,6 +29,7 @@ SQLITE_READERS = 4
 # of the three is waited out in a request, since whoever has waited in vain is answered with 503.
 CONNECT_SECONDS = 4.0
 PING_SECONDS = 2.0  # of a pooled connection, before it is used
+TRUSTED_SECONDS = 0.5  # in which a connection that was used needs no ping
 CHECKOUT_SECONDS = 6.0  # for a connection: a free one, tried, or a new one
 STATEMENT_SECONDS = 8.0  # the database itself gives up after 10, if it still hears anything
 CLOSE_SECONDS = 3.0  # at the end
@@ -42,10 +45,14 @@ BOUNDS = {
 class Transaction:
     """One transaction: statements, its time, and what to do once it is committed."""
 
-    def __init__(self, connection: AsyncConnection, dialect: str, broker: Broker) -> None:
+    def __init__(
+        self, connection: AsyncConnection, dialect: str, broker: Broker, *, begins: bool = True
+    ) -> None:
+        """Unless it `begins`, each statement is a transaction of its own on PostgreSQL."""
         self.connection = connection
         self.dialect = dialect
         self._broker = broker
+        self._begins = begins
         self._now: datetime | None = None
         self._after_commit: list[Callable[[], None]] = []
         # The pool whose objects alone the caller may see in lists; None: no such bound.
@@ -55,6 +62,21 @@ class Transaction:
     async def execute(self, statement: Executable, values: Any = None) -> CursorResult[Any]:
         """Run a statement; `values` may be a list of rows to insert."""
         return await self.connection.execute(statement, values)
+
+    async def run(self, prepared: Prepared, values: Mapping[str, Any]) -> Sequence[Row[Any]]:
+        """The rows of a statement that was prepared."""
+        connection = self.connection.sync_connection
+        driver = connection and connection.connection.driver_connection
+        if driver is None or not prepared.is_fixed or self._begins_with_next(driver):
+            found = await self.execute(prepared.statement, values)
+            return found.all() if found.returns_rows else ()
+        assert connection is not None
+        return await prepared.run(connection, driver, values)
+
+    def _begins_with_next(self, driver: Any) -> bool:
+        """Whether the next statement, which SQLAlchemy must run then, begins the transaction."""
+        is_remote = self.dialect != "sqlite"  # there the driver itself begins it
+        return is_remote and self._begins and not driver.is_in_transaction()
 
     async def rows(self, statement: Executable) -> Sequence[Row[Any]]:
         """All rows."""
@@ -113,11 +135,11 @@ class Database:
         self.url = make_url(url)
         self.dialect = self.url.get_backend_name()
         self.broker = Broker()
-        self._writers_waiting = 0
-        self._write_lock = asyncio.Lock()
+        self._shared: SharedCommits | None = None
         if self.dialect == "sqlite":
             self._writer = _sqlite_engine(url, "BEGIN IMMEDIATE", synchronous, pool_size=1)
             self._reader = _sqlite_engine(url, "BEGIN", synchronous, pool_size=SQLITE_READERS)
+            self._shared = SharedCommits(self._writer)
         else:
             seconds = None if may_take_long else STATEMENT_SECONDS
             if pooler_url is not None:
@@ -136,38 +158,29 @@ class Database:
     async def read(self) -> AsyncIterator[Transaction]:
         """A transaction that only reads."""
         async with self._connected(self._reader) as connection:
-            yield Transaction(connection, self.dialect, self.broker)
+            begins = self._reader is self._writer
+            yield Transaction(connection, self.dialect, self.broker, begins=begins)
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[Transaction]:
         """A transaction that is committed at the end of the block, or wholly undone.
 
-        On SQLite writers of this process queue here, first come first served, so that the
-        database is never found locked. Raises `Overloaded` when too many wait already.
+        On SQLite writers of this process follow one another, so that the database is never found
+        locked, and share commits. Raises `Overloaded` when too many wait already.
         """
-        if self.dialect != "sqlite":
-            async with self._transaction() as transaction:
-                yield transaction
-            return
-        if self._writers_waiting >= MAX_WAITING_WRITERS:
-            raise Overloaded("Too many writes are waiting; try again shortly.")
-        self._writers_waiting += 1
-        try:
-            await self._write_lock.acquire()
-        finally:
-            self._writers_waiting -= 1
-        try:
-            async with self._transaction() as transaction:
-                yield transaction
-        finally:
-            self._write_lock.release()
-
-    @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[Transaction]:
-        async with self._connected(self._writer) as connection, connection.begin():
+        if self._shared is None:
+            connected = self._transaction()
+        else:
+            connected = self._shared.write()
+        async with connected as connection:
             transaction = Transaction(connection, self.dialect, self.broker)
             yield transaction
         transaction.committed()
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[AsyncConnection]:
+        async with self._connected(self._writer) as connection, connection.begin():
+            yield connection
 
     @asynccontextmanager
     async def _connected(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
@@ -246,7 +259,6 @@ def _postgres_engine(
         pool_size=connections,
         max_overflow=0,
         pool_timeout=10,
-        pool_pre_ping=True,
         connect_args={
             "server_settings": {"application_name": "forebay", **(server_settings or {})},
             "timeout": CONNECT_SECONDS,
@@ -254,8 +266,17 @@ def _postgres_engine(
             **connect_args,
         },
     )
-    # The dialect's own has no bound, and begins a transaction for each ping.
-    engine.sync_engine.dialect.do_ping = _ping  # type: ignore[method-assign,assignment]
+
+    @event.listens_for(engine.sync_engine, "checkin")
+    def _note(_connection: Any, record: Any) -> None:
+        record.info["used_at"] = time.monotonic()
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def _check(connection: Any, record: Any, _proxy: Any) -> None:
+        """One that has just been used is taken for alive: a ping would be a journey of its own."""
+        idle = time.monotonic() - record.info.get("used_at", float("-inf"))
+        if connection is not None and idle > TRUSTED_SECONDS and not _ping(connection):
+            raise InvalidatePoolError
 
     @event.listens_for(engine.sync_engine, "handle_error")
     def _cut_off(context: ExceptionContext) -> None:

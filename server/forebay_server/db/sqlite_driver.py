@@ -61,10 +61,10 @@ class Connection(aiosqlite.Connection):
     """
 
     _begin: str | None = None
-    _is_open = False  # whether a transaction is, as far as the last journey saw
+    is_open = False  # whether a transaction is, as far as journeys have begun one
 
     def begin(self, statement: str) -> None:
-        """Begin a transaction by `statement` as soon as there is something to do in it."""
+        """Begin a transaction or a savepoint by `statement` as soon as there is work for it."""
         self._begin = statement
 
     def cursor(self) -> Cursor:  # type: ignore[override]
@@ -81,9 +81,11 @@ class Connection(aiosqlite.Connection):
                     real.execute(begin)
                 action(real)
             finally:
-                self._is_open = real.in_transaction
+                self.is_open = real.in_transaction
 
         begin, self._begin = self._begin, None
+        # At once: who is cancelled during the journey has to undo what it does all the same.
+        self.is_open = self.is_open or begin is not None
         await self._execute(in_thread, begin)  # type: ignore[no-untyped-call]
 
     async def commit(self) -> None:
@@ -94,10 +96,21 @@ class Connection(aiosqlite.Connection):
         """Undo what was begun, if anything was."""
         await self._end(sqlite3.Connection.rollback)
 
+    async def roll_back_to(self, savepoint: str) -> None:
+        """Undo what was done since the last `begin`, which was to make this savepoint."""
+        begin, self._begin = self._begin, None
+        if begin is None:
+            await self.run(lambda real: _undo(real, savepoint))
+
     async def _end(self, action: Callable[[sqlite3.Connection], None]) -> None:
         self._begin = None
-        if self._is_open:
+        if self.is_open:
             await self.run(action)
+
+
+def _undo(real: sqlite3.Connection, savepoint: str) -> None:
+    real.execute(f"ROLLBACK TO {savepoint}")
+    real.execute(f"RELEASE {savepoint}")
 
 
 def connect(path: str, **options: Any) -> Connection:

@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Table, and_, bindparam, delete, insert, tr
 from sqlalchemy.sql.dml import UpdateBase
 
 from forebay_server.db.engine import Transaction
+from forebay_server.db.prepared import Prepared
 
 
 @dataclass(frozen=True)
@@ -94,21 +95,22 @@ async def write(db: Transaction, changes: Sequence[Change]) -> None:
     """Make the `changes`; none of them may rest on another's effect."""
     if db.dialect == "sqlite":
         for change in changes:
-            await db.execute(_alone(change.shape), dict(change.parameters("")))
+            await db.run(_alone(change.shape), dict(change.parameters("")))
         return
     values: dict[str, Any] = {}
     for number, change in enumerate(changes):
         values.update(change.parameters(f"p{number}_"))
-    await db.execute(_together(tuple(change.shape for change in changes)), values)
+    await db.run(_together(tuple(change.shape for change in changes)), values)
 
 
 @lru_cache(maxsize=200)
-def _alone(shape: Shape) -> UpdateBase:
-    return shape.statement("")
+def _alone(shape: Shape) -> Prepared:
+    return Prepared(shape.statement(""))
 
 
 @lru_cache(maxsize=200)
-def _together(shapes: tuple[Shape, ...]) -> UpdateBase:
+def _together(shapes: tuple[Shape, ...]) -> Prepared:
     statements = [shape.statement(f"p{number}_") for number, shape in enumerate(shapes)]
     *others, last = statements
-    return last.add_cte(*(other.cte(f"also_{n}") for n, other in enumerate(others)))
+    ctes = (other.cte(f"also_{n}") for n, other in enumerate(others))
+    return Prepared(last.add_cte(*ctes))

@@ -23,6 +23,7 @@ from sqlalchemy import (
     exists,
     func,
     literal,
+    literal_column,
     null,
     select,
 )
@@ -32,6 +33,7 @@ from forebay_server.claims import queries as claim_queries
 from forebay_server.claims.tables import claims
 from forebay_server.db.columns import UtcDateTime
 from forebay_server.db.engine import Transaction
+from forebay_server.db.prepared import Prepared
 from forebay_server.deployments.tables import deployments
 from forebay_server.flow_runs.tables import flow_runs
 from forebay_server.work_pools.tables import work_pools
@@ -67,7 +69,7 @@ async def lock_pool(db: Transaction, asked: Asked) -> Sequence[Row[Any]]:
     if asked.queue_names:
         values["queue_names"] = list(asked.queue_names)
     statement = _pool(db.dialect, bool(asked.queue_names), asked.attempt is not None)
-    return (await db.execute(statement, values)).all()
+    return await db.run(statement, values)
 
 
 async def lock_runs(
@@ -88,7 +90,7 @@ async def lock_runs(
         values[f"priority_{number}"] = queue.priority
         if is_limited:
             values[f"limit_{number}"] = queue.queue_limit
-    rows = (await db.execute(_runs(db.dialect, len(queues), is_limited), values)).all()
+    rows = await db.run(_runs(db.dialect, len(queues), is_limited), values)
     # A limit that was set since the pool was read was not counted for.
     return [row for row in rows if is_limited or row.queue_limit is None]
 
@@ -138,7 +140,7 @@ def _is_waiting() -> ColumnElement[bool]:
     retry_type = flow_runs.c.empirical_policy["retry_type"].as_string()
     return and_(
         # As text, so that the partial index is seen to cover it.
-        flow_runs.c.state_type == literal("SCHEDULED", literal_execute=True),
+        flow_runs.c.state_type == literal_column("'SCHEDULED'"),
         retry_type.is_distinct_from("in_process"),  # its own process will go on with it
     )
 
@@ -149,7 +151,7 @@ def _is_of_attempt(attempt: ColumnElement[str]) -> ColumnElement[bool]:
 
 
 @cache
-def _pool(dialect: str, has_names: bool, has_attempt: bool) -> Select[Any]:
+def _pool(dialect: str, has_names: bool, has_attempt: bool) -> Prepared:
     queue, pool, due = work_queues.c, work_pools.c, flow_runs.c.next_scheduled_start_time
     is_asked = queue.work_pool_id == pool.id
     if has_names:
@@ -202,11 +204,11 @@ def _pool(dialect: str, has_names: bool, has_attempt: bool) -> Select[Any]:
         .where(pool.name == bindparam("pool_name"))
         .order_by(queue.priority, queue.id)
     )
-    return statement.with_for_update(key_share=True, of=work_pools)
+    return Prepared(statement.with_for_update(key_share=True, of=work_pools))
 
 
 @lru_cache(maxsize=400)
-def _runs(dialect: str, queues: int, is_limited: bool) -> Select[Any]:
+def _runs(dialect: str, queues: int, is_limited: bool) -> Prepared:
     due, id = flow_runs.c.next_scheduled_start_time, flow_runs.c.id
     room = bindparam("room", type_=Integer)
     counted = (
@@ -216,7 +218,7 @@ def _runs(dialect: str, queues: int, is_limited: bool) -> Select[Any]:
         .cte("held")
     )
     total = select(func.coalesce(func.sum(counted.c.held), 0))
-    zero: ColumnElement[Any] = literal(0, literal_execute=True)
+    zero: ColumnElement[Any] = literal_column("0", Integer)
     is_claimable = and_(_is_waiting(), due <= _horizon(dialect))
     parts = []
     for number in range(queues):
@@ -251,7 +253,7 @@ def _runs(dialect: str, queues: int, is_limited: bool) -> Select[Any]:
         .order_by(found.c.priority, due, id)
         .limit(most)
     )
-    return statement.with_for_update(key_share=True, of=[work_queues, flow_runs])
+    return Prepared(statement.with_for_update(key_share=True, of=[work_queues, flow_runs]))
 
 
 def _with_deployment(priority: ColumnElement[Any]) -> Select[Any]:

@@ -18,6 +18,7 @@ from forebay_server.claims import queries as claim_queries
 from forebay_server.claims.tables import claims
 from forebay_server.db.bulk import Rows, insert_and_update
 from forebay_server.db.engine import Transaction
+from forebay_server.db.prepared import Prepared, is_one_of
 from forebay_server.events.emit import flow_run_states_changed
 from forebay_server.flow_runs import rules, transitions
 from forebay_server.flow_runs.bookkeeping import history_values, new_state, state_columns
@@ -51,15 +52,15 @@ async def take(
 ) -> Taken:
     """Decide about the reports of claimed runs and write what was decided, all together."""
     asked = {"pool_name": pool_name, "run_ids": sorted(report.run_id for report in reports)}
-    claimed: set[UUID] = {row.id for row in (await db.execute(_lock_claimed(), asked)).all()}
+    claimed: set[UUID] = {row.id for row in await db.run(_lock_claimed(db.dialect), asked)}
     members = claimed
     if len(claimed) < len(reports):
-        members = {row.id for row in (await db.execute(_members(), asked)).all()}
+        members = {row.id for row in (await db.execute(_members(db.dialect), asked)).all()}
     by_run: dict[UUID, Row[Any]] = {}
     if claimed:
         values = {"run_ids": sorted(claimed), "worker_name": worker_name}
         statement = transitions.facts_statement(db.dialect, is_many=True)
-        by_run = {row.id: row for row in (await db.execute(statement, values)).all()}
+        by_run = {row.id: row for row in await db.run(statement, values)}
     taken = Taken(strangers=[r.run_id for r in reports if r.run_id not in members])
     entered: list[tuple[Row[Any], State, ClaimChange]] = []
     for report in reports:
@@ -104,7 +105,8 @@ async def _write(db: Transaction, entered: Sequence[tuple[Row[Any], State, Claim
     released = [row for row, _, claim in entered if claim is ClaimChange.RELEASE]
     if released:
         at = max(state.timestamp for state in states)
-        await db.execute(_release(), {"run_ids": sorted(row.id for row in released), "at": at})
+        ids = sorted(row.id for row in released)
+        await db.run(_release(db.dialect), {"run_ids": ids, "at": at})
         for pool_id in {row.pool_id for row in released}:
             pool_changed(db, pool_id)
     flow_run_states_changed(db, states)
@@ -121,7 +123,7 @@ def _columns(row: Row[Any], state: State) -> Mapping[str, Any]:
 
 
 @cache
-def _members() -> Select[Any]:
+def _members(dialect: str) -> Select[Any]:
     """Which of the runs are on a queue of the pool."""
     return (
         select(flow_runs.c.id)
@@ -129,25 +131,23 @@ def _members() -> Select[Any]:
         .join(work_pools, work_queues.c.work_pool_id == work_pools.c.id)
         .where(
             work_pools.c.name == bindparam("pool_name"),
-            flow_runs.c.id.in_(bindparam("run_ids", expanding=True)),
+            is_one_of(flow_runs.c.id, "run_ids", dialect),
         )
     )
 
 
 @cache
-def _lock_claimed() -> Select[Any]:
+def _lock_claimed(dialect: str) -> Prepared:
     """Those of the runs with a live claim, locked with it, in the order of their ids."""
-    claimed = _members().join(claims, claims.c.flow_run_id == flow_runs.c.id)
+    claimed = _members(dialect).join(claims, claims.c.flow_run_id == flow_runs.c.id)
     claimed = claimed.where(claim_queries.is_live()).order_by(flow_runs.c.id)
-    return claimed.with_for_update(key_share=True, of=[flow_runs, claims])
+    return Prepared(claimed.with_for_update(key_share=True, of=[flow_runs, claims]))
 
 
 @cache
-def _release() -> Any:
-    return (
+def _release(dialect: str) -> Prepared:
+    return Prepared(
         update(claims)
-        .where(
-            claims.c.flow_run_id.in_(bindparam("run_ids", expanding=True)), claim_queries.is_live()
-        )
+        .where(is_one_of(claims.c.flow_run_id, "run_ids", dialect), claim_queries.is_live())
         .values(ended_at=bindparam("at"), updated=bindparam("at"))
     )

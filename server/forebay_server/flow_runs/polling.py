@@ -17,13 +17,12 @@ from sqlalchemy import (
     ColumnElement,
     Integer,
     Row,
-    Select,
     and_,
     bindparam,
     case,
     column,
     false,
-    literal,
+    literal_column,
     or_,
     select,
     table,
@@ -37,6 +36,7 @@ from forebay_server.claims import queries as claim_queries
 from forebay_server.db.columns import UtcDateTime
 from forebay_server.db.columns import now as process_now
 from forebay_server.db.engine import Database, Transaction
+from forebay_server.db.prepared import Prepared
 from forebay_server.errors import NotFound
 from forebay_server.flow_runs.offers import RecentOffers, spread
 from forebay_server.flow_runs.tables import flow_runs
@@ -88,8 +88,7 @@ async def due_runs(db: Transaction, poll: Poll, recent: RecentOffers) -> Offer:
     bounds = _Bounds(poll.before is not None, poll.after is not None)
     times = {"before": poll.before, "after": poll.after}
     asked = {"pool_name": poll.pool_name, "queue_names": list(poll.queue_names), **times}
-    found = await db.execute(_queues(bounds, bool(poll.queue_names)), asked)
-    rows = found.all()
+    rows = await db.run(_queues(bounds, bool(poll.queue_names)), asked)
     _require_all(poll, rows)
     pool = rows[0]
     at = process_now()  # good enough for telling whether a mark is seconds old
@@ -107,8 +106,7 @@ async def due_runs(db: Transaction, poll: Poll, recent: RecentOffers) -> Offer:
             if len(runs) >= room:
                 break
             values = _values(queues, room - len(runs))
-            first = await db.execute(_first_runs(bounds, len(queues)), {**values, **times})
-            runs += first.all()
+            runs += await db.run(_first_runs(bounds, len(queues)), {**values, **times})
     runs = spread(runs, poll.limit, weights)
     if poll.caller is not None:
         recent.note(pool.pool_id, poll.caller, runs, monotonic())
@@ -130,7 +128,7 @@ class _Bounds(NamedTuple):
         retry_type = flow_runs.c.empirical_policy["retry_type"].as_string()
         return and_(
             # As text, so that the partial index is seen to cover it.
-            flow_runs.c.state_type == literal("SCHEDULED", literal_execute=True),
+            flow_runs.c.state_type == literal_column("'SCHEDULED'"),
             due <= bindparam("before") if self.has_before else true(),
             due >= bindparam("after") if self.has_after else true(),
             retry_type.is_distinct_from("in_process"),  # its own process will go on with it
@@ -138,7 +136,7 @@ class _Bounds(NamedTuple):
 
 
 @cache
-def _queues(bounds: _Bounds, has_names: bool) -> Select[Any]:
+def _queues(bounds: _Bounds, has_names: bool) -> Prepared:
     """The pool with each polled queue; a row without a queue when it has none of them."""
     limit = work_pools.c.concurrency_limit
     free = limit - claim_queries.held_in_pool(work_pools.c.id)
@@ -165,7 +163,7 @@ def _queues(bounds: _Bounds, has_names: bool) -> Select[Any]:
         .scalar_subquery()
     )
     queue_free = queue.concurrency_limit - claim_queries.held_in_queue(queue.id)
-    return (
+    return Prepared(
         select(
             pool.c.id.label("pool_id"),
             pool.c.is_paused.label("pool_is_paused"),
@@ -223,7 +221,7 @@ def _values(queues: Sequence[Row[Any]], room: int) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=200)
-def _first_runs(bounds: _Bounds, queues: int) -> Select[Any]:
+def _first_runs(bounds: _Bounds, queues: int) -> Prepared:
     """The first runs of each of so many queues, merged by priority, time and id."""
     due, id = flow_runs.c.next_scheduled_start_time, flow_runs.c.id
     parts = []
@@ -241,7 +239,8 @@ def _first_runs(bounds: _Bounds, queues: int) -> Select[Any]:
     runs = select(flow_runs, work_queues.c.name.label("queue_name"))
     runs = runs.join(found, found.c.id == id)
     runs = runs.join(work_queues, work_queues.c.id == flow_runs.c.work_queue_id)
-    return runs.order_by(found.c.priority, due, id).limit(bindparam("room", type_=Integer))
+    runs = runs.order_by(found.c.priority, due, id)
+    return Prepared(runs.limit(bindparam("room", type_=Integer)))
 
 
 def is_marked(queue: Row[Any], at: datetime) -> bool:

@@ -3,9 +3,10 @@
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import select
 
 from forebay.wire.states import StateCreate, StateDetails, StateType
+from forebay_server.db.bulk import Rows, insert_and_update
 from forebay_server.db.engine import Transaction
 from forebay_server.events.emit import flow_run_states_changed
 from forebay_server.flow_runs import transitions
@@ -37,17 +38,18 @@ async def mark_late(db: Transaction, limit: int) -> int:
         .with_for_update(skip_locked=True, key_share=True)
     )
     states, changes = [], []
+    kept = ("expected_start_time", "start_time", "total_run_time_seconds")
     for run in await db.rows(overdue):
         details = StateDetails(scheduled_time=run.next_scheduled_start_time)
         late = StateCreate(type=StateType.SCHEDULED, name=LATE, state_details=details)
         state = new_state(run.id, late, at, previous=run.state_timestamp)
         states.append(state)
-        changes.append({"run_id": run.id, **state_columns(run, state)})
+        # Every run has the same columns, so that they fit one statement.
+        same = {name: run._mapping[name] for name in kept}
+        changes.append({"id": run.id, **same, **state_columns(run, state)})
     if states:
-        rows = [history_values(state) for state in states]
-        await db.execute(insert(flow_run_states), rows)
-        is_run = flow_runs.c.id == bindparam("run_id")
-        await db.execute(update(flow_runs).where(is_run), changes)
+        new = Rows(flow_run_states, [history_values(state) for state in states])
+        await insert_and_update(db, new=[new], changed=Rows(flow_runs, changes))
         flow_run_states_changed(db, states)
     return len(states)
 

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, and_, bindparam, case, func, null, select
+from sqlalchemy import Row, and_, bindparam, case, func, null, select
 
 from forebay.wire.flow_runs import FlowRunPolicy
 from forebay.wire.states import (
@@ -30,6 +30,7 @@ from forebay_server.claims.tables import claims
 from forebay_server.db import together
 from forebay_server.db.columns import new_id
 from forebay_server.db.engine import Transaction
+from forebay_server.db.prepared import Prepared, is_one_of
 from forebay_server.db.together import Change, inserted, updated
 from forebay_server.errors import NotFound
 from forebay_server.events.emit import flow_run_states_changed
@@ -111,12 +112,12 @@ async def propose(
     follows from their interval unless given. Raises `NotFound`.
     """
     await _lock(db, run_id, proposed)
-    found = await db.execute(
+    found = await db.run(
         facts_statement(db.dialect), {"run_id": run_id, "worker_name": worker_name}
     )
-    row = found.first()
-    if row is None:
+    if not found:
         raise NotFound("Flow run not found")
+    row = found[0]
     at = row.now or await db.now()
     deployment, limit = await deployment_slots.read(db, row, proposed, at)
     facts = facts_of(row, at, proposer, deployment, is_forced=is_forced)
@@ -163,11 +164,11 @@ async def _lock(db: Transaction, run_id: UUID, proposed: StateCreate) -> None:
     if db.dialect == "sqlite":
         return
     for statement in _locks(proposed):
-        if (await db.execute(statement, {"run_id": run_id})).first() is not None:
+        if await db.run(statement, {"run_id": run_id}):
             return
 
 
-def _locks(proposed: StateCreate) -> Iterator[Select[Any]]:
+def _locks(proposed: StateCreate) -> Iterator[Prepared]:
     """Statements to try until one finds the run."""
     may_claim = proposed.type in HOLDING
     is_first_claim = proposed.type is StateType.PENDING and proposed.name in (None, "Pending")
@@ -179,24 +180,24 @@ def _locks(proposed: StateCreate) -> Iterator[Select[Any]]:
 
 
 @cache
-def _lock_run() -> Select[Any]:
+def _lock_run() -> Prepared:
     run = select(flow_runs.c.id).where(flow_runs.c.id == bindparam("run_id"))
-    return run.with_for_update(key_share=True)
+    return Prepared(run.with_for_update(key_share=True))
 
 
 @cache
-def _lock_claimed() -> Select[Any]:
+def _lock_claimed() -> Prepared:
     """A run that has its claim: the limits take no part, so pool and queue stay free.
 
     The claim is locked too: were it ended while this waits, the run would be found claimed.
     """
     claimed = select(flow_runs.c.id).join(claims, claims.c.flow_run_id == flow_runs.c.id)
     claimed = claimed.where(flow_runs.c.id == bindparam("run_id"), claim_queries.is_live())
-    return claimed.with_for_update(key_share=True, of=[flow_runs, claims])
+    return Prepared(claimed.with_for_update(key_share=True, of=[flow_runs, claims]))
 
 
 @cache
-def _lock_placed() -> Select[Any]:
+def _lock_placed() -> Prepared:
     """Pool, queue, run: PostgreSQL locks in the order of the `OF` list."""
     placed = (
         select(flow_runs.c.id)
@@ -204,26 +205,28 @@ def _lock_placed() -> Select[Any]:
         .join(work_pools, work_queues.c.work_pool_id == work_pools.c.id)
         .where(flow_runs.c.id == bindparam("run_id"))
     )
-    return placed.with_for_update(key_share=True, of=[work_pools, work_queues, flow_runs])
+    return Prepared(
+        placed.with_for_update(key_share=True, of=[work_pools, work_queues, flow_runs])
+    )
 
 
 # --------------------------------------------------------------------------------------- facts
 
 
 @cache
-def facts_statement(dialect: str, *, is_many: bool = False) -> Select[Any]:
+def facts_statement(dialect: str, *, is_many: bool = False) -> Prepared:
     """The run with its claim, its pool and queue, their free slots, and the time.
 
     It takes `run_id`, with `is_many` the list `run_ids`, and `worker_name`.
     """
     is_asked = flow_runs.c.id == bindparam("run_id")
     if is_many:
-        is_asked = flow_runs.c.id.in_(bindparam("run_ids", expanding=True))
+        is_asked = is_one_of(flow_runs.c.id, "run_ids", dialect)
     is_unclaimed = claims.c.id.is_(None)
     pool_limit, queue_limit = work_pools.c.concurrency_limit, work_queues.c.concurrency_limit
     pool_free = pool_limit - claim_queries.held_in_pool(work_pools.c.id)
     queue_free = queue_limit - claim_queries.held_in_queue(work_queues.c.id)
-    return (
+    return Prepared(
         select(
             *(flow_runs.c[name] for name in DECIDING),
             work_pools.c.id.label("pool_id"),

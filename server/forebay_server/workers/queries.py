@@ -1,7 +1,9 @@
 """Every statement about workers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -9,10 +11,13 @@ from sqlalchemy import (
     ColumnElement,
     Row,
     and_,
+    bindparam,
     case,
     delete,
+    exists,
     func,
     literal,
+    literal_column,
     select,
     update,
 )
@@ -20,8 +25,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from forebay.wire.work_pools import Worker, WorkerHeartbeat, WorkerStatus, WorkPoolStatus
 from forebay_server.claims.rules import lease_seconds
-from forebay_server.db.columns import UtcDateTime, new_id
+from forebay_server.claims.tables import claims
+from forebay_server.db.bulk import given_rows, stored_id
+from forebay_server.db.columns import UtcDateTime, new_id, text_type
 from forebay_server.db.engine import Transaction
+from forebay_server.db.prepared import Prepared
 from forebay_server.errors import Conflict, NotFound
 from forebay_server.work_pools import queries as pools
 from forebay_server.work_pools.tables import work_pools
@@ -33,6 +41,9 @@ DEFAULT_INTERVAL_SECONDS = 30  # of heartbeats, for a worker that announces none
 MISSED_HEARTBEATS = 3  # after which a worker is taken for dead
 
 
+Heartbeats = Mapping[tuple[str, str], WorkerHeartbeat]  # by the names of pool and worker
+
+
 @dataclass(frozen=True)
 class LiveWorker:
     """Whose heartbeat arrived, and how long the leases of its claims last from now on."""
@@ -41,58 +52,97 @@ class LiveWorker:
     name: str
     lease_seconds: float
     is_draining: bool  # asked to take no more runs
+    has_claims: bool
 
 
-async def record_heartbeat(
-    db: Transaction, pool_name: str, heartbeat: WorkerHeartbeat
-) -> LiveWorker:
-    """Make the worker known or its last heartbeat now; a pool that was NOT_READY becomes READY.
+async def record_heartbeats(
+    db: Transaction, heartbeats: Heartbeats
+) -> dict[tuple[str, str], LiveWorker]:
+    """Make workers known or their last heartbeats now; a pool that was NOT_READY becomes READY.
 
-    One statement, and a second one only when the pool's status changes. Without an interval the
-    one announced before stays; a worker that drains does so until it is a new process. Raises
-    `NotFound` without the pool.
+    One statement for them all, one more for those that are new processes, and one for each pool
+    whose status changes. Without an interval the one announced before stays; a worker that drains
+    does so until it is a new process. A worker of a pool that does not exist is left out.
     """
-    dialect = sqlite if db.dialect == "sqlite" else postgresql
     at = await db.now()
-    interval = heartbeat.heartbeat_interval_seconds
+    found: list[Row[Any]] = []
+    for is_new in (False, True):
+        rows = [
+            {
+                "id": stored_id(db.dialect, new_id()),
+                "pool": pool,
+                "name": heartbeat.name,
+                "interval": heartbeat.heartbeat_interval_seconds,
+            }
+            for (pool, _), heartbeat in heartbeats.items()
+            if heartbeat.is_new is is_new
+        ]
+        if rows:
+            found += await db.run(_record(db.dialect, is_new), {"beats": rows, "at": at})
+    unready = {row.work_pool_id for row in found if row.pool_status == WorkPoolStatus.NOT_READY}
+    for pool_id in sorted(unready):
+        await pools.mark_ready(db, pool_id)
+    return {(row.pool_name, row.name): _live(row) for row in found}
+
+
+def _live(row: Row[Any]) -> LiveWorker:
+    lease = lease_seconds(row.heartbeat_interval_seconds)
+    is_draining = row.status == DRAINING
+    return LiveWorker(row.work_pool_id, row.name, lease, is_draining, bool(row.has_claims))
+
+
+@cache
+def _record(dialect: str, is_new: bool) -> Prepared:
+    kinds = {"id": workers.c.id.type, "interval": workers.c.heartbeat_interval_seconds.type}
+    beats = given_rows(dialect, "beats", pool=text_type(), name=text_type(), **kinds)
+    at = bindparam("at", type_=UtcDateTime)
     values: dict[str, ColumnElement[Any]] = {
-        "id": literal(new_id(), workers.c.id.type),
-        "created": literal(at, UtcDateTime),
-        "updated": literal(at, UtcDateTime),
+        "id": beats.c.id,
+        "created": at,
+        "updated": at,
         "work_pool_id": work_pools.c.id,
-        "name": literal(heartbeat.name),
-        "last_heartbeat_time": literal(at, UtcDateTime),
-        "heartbeat_interval_seconds": literal(interval, workers.c.heartbeat_interval_seconds.type),
-        "status": literal(WorkerStatus.ONLINE.value),
+        "name": beats.c.name,
+        "last_heartbeat_time": at,
+        "heartbeat_interval_seconds": beats.c.interval,
+        "status": literal_column(f"'{WorkerStatus.ONLINE.value}'"),
     }
-    pool = select(*values.values()).where(work_pools.c.name == pool_name)
-    statement = dialect.insert(workers).from_select(list(values), pool)
+    told = select(*values.values()).join(beats, beats.c.pool == work_pools.c.name)
+    # In one order, so that of two statements neither waits for the other.
+    told = told.order_by(work_pools.c.id, beats.c.name)
+    insert = (sqlite if dialect == "sqlite" else postgresql).insert
+    statement = insert(workers).from_select(list(values), told)
     sent = statement.excluded
-    pool_status = select(work_pools.c.status).where(work_pools.c.name == pool_name)
-    stays_draining = and_(workers.c.status == DRAINING, literal(not heartbeat.is_new))
-    upsert = statement.on_conflict_do_update(
-        index_elements=["work_pool_id", "name"],
-        set_={
-            "updated": sent.updated,
-            "last_heartbeat_time": sent.last_heartbeat_time,
-            "heartbeat_interval_seconds": func.coalesce(
-                sent.heartbeat_interval_seconds, workers.c.heartbeat_interval_seconds
-            ),
-            "status": case((stays_draining, workers.c.status), else_=sent.status),
-        },
-    ).returning(
-        workers.c.work_pool_id,
-        workers.c.heartbeat_interval_seconds,
-        workers.c.status,
-        pool_status.scalar_subquery().label("pool_status"),
+    stays_draining = and_(workers.c.status == DRAINING, literal(not is_new))
+    # As text: the columns of what RETURNING tells stand there without their table.
+    pool_id = literal_column("worker.work_pool_id", workers.c.work_pool_id.type)
+    its = work_pools.alias("its")
+    its_pool = its.c.id == pool_id
+    has_claims = exists().where(
+        claims.c.work_pool_id == pool_id,
+        claims.c.worker_name == literal_column("worker.name"),
+        claims.c.ended_at.is_(None),
     )
-    found = await db.row(upsert)
-    if found is None:
-        raise NotFound(f'Work pool "{pool_name}" not found.')
-    if found.pool_status == WorkPoolStatus.NOT_READY:
-        await pools.mark_ready(db, found.work_pool_id)
-    lease = lease_seconds(found.heartbeat_interval_seconds)
-    return LiveWorker(found.work_pool_id, heartbeat.name, lease, found.status == DRAINING)
+    return Prepared(
+        statement.on_conflict_do_update(
+            index_elements=["work_pool_id", "name"],
+            set_={
+                "updated": sent.updated,
+                "last_heartbeat_time": sent.last_heartbeat_time,
+                "heartbeat_interval_seconds": func.coalesce(
+                    sent.heartbeat_interval_seconds, workers.c.heartbeat_interval_seconds
+                ),
+                "status": case((stays_draining, workers.c.status), else_=sent.status),
+            },
+        ).returning(
+            workers.c.work_pool_id,
+            workers.c.name,
+            workers.c.heartbeat_interval_seconds,
+            workers.c.status,
+            select(its.c.name).where(its_pool).scalar_subquery().label("pool_name"),
+            select(its.c.status).where(its_pool).scalar_subquery().label("pool_status"),
+            has_claims.label("has_claims"),
+        )
+    )
 
 
 async def drain(db: Transaction, pool_name: str, name: str) -> None:

@@ -1,18 +1,18 @@
 """HTTP of workers: parse, call, return."""
 
-from fastapi import Response
-from pydantic import BaseModel
+from fastapi import Request, Response
 
+from forebay.wire.base import Lenient
 from forebay.wire.work_pools import DRAIN_HEADER, Worker, WorkerHeartbeat
-from forebay_server.claims import queries as claims
 from forebay_server.protocol import PathName, Read, Write, api_router, page_limit, page_offset
 from forebay_server.workers import queries
 from forebay_server.workers.filters import WorkerFilter
+from forebay_server.workers.heartbeats import Intake
 
 router = api_router("Workers", "/work_pools/{pool}/workers")
 
 
-class WorkerQuery(BaseModel):
+class WorkerQuery(Lenient):
     """Which workers."""
 
     workers: WorkerFilter | None = None
@@ -22,16 +22,14 @@ class WorkerQuery(BaseModel):
 
 @router.post("/heartbeat", status_code=204)
 async def record_heartbeat(
-    pool: PathName, body: WorkerHeartbeat, db: Write, answer: Response
+    pool: PathName, body: WorkerHeartbeat, request: Request, answer: Response
 ) -> None:
     """Tell that a worker is alive: it is known from now on, and keeps the runs that it holds.
 
     The answer's header `X-Forebay-Drain` asks the worker to take no more runs.
     """
-    worker = await queries.record_heartbeat(db, pool, body)
-    await claims.renew(
-        db, worker.work_pool_id, worker.name, worker.lease_seconds, body.flow_run_ids
-    )
+    intake: Intake = request.app.state.heartbeats
+    worker = await intake.record(pool, body)
     if worker.is_draining:
         answer.headers[DRAIN_HEADER] = "true"
 

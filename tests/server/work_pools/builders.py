@@ -95,5 +95,5 @@ class Counted:
         self.db, self.count = db, 0
 
     def __getattr__(self, name: str) -> Any:
-        self.count += name in ("execute", "row", "rows", "scalar")
+        self.count += name in ("execute", "row", "rows", "run", "scalar")
         return getattr(self.db, name)

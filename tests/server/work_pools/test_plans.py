@@ -40,7 +40,7 @@ HOT: dict[str, Callable[[Transaction], Awaitable[Any]]] = {
     "listing a pool's queues": lambda db: work_queues.filter_in_pool(
         db, "p", WorkQueueFilter(), 200, 0
     ),
-    "a heartbeat": lambda db: workers.record_heartbeat(db, "p", HEARTBEAT),
+    "a heartbeat": lambda db: workers.record_heartbeats(db, {("p", "w"): HEARTBEAT}),
 }
 
 

@@ -1,5 +1,6 @@
 """Workers over HTTP, and what becomes of those that fall silent."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -10,7 +11,7 @@ from sqlalchemy import Table, insert, select, update
 
 from forebay.wire.work_pools import WorkerHeartbeat
 from forebay_server.claims.tables import claims
-from forebay_server.db.engine import Database
+from forebay_server.db.engine import Database, Transaction
 from forebay_server.deployments.tables import DeploymentRow, deployments
 from forebay_server.services.foreman import FOREMAN
 from forebay_server.work_queues.tables import work_queues
@@ -90,20 +91,23 @@ async def test_pool_that_is_not_there_answers_404(api: httpx.AsyncClient) -> Non
     assert {answer.status_code for answer in answers} == {404}
 
 
-async def test_heartbeat_is_one_statement_once_the_pool_is_ready(
+async def test_many_heartbeats_are_one_statement_once_the_pool_is_ready(
     api: httpx.AsyncClient, database: Database
 ) -> None:
     await a_pool(api, "p")
-    sent = WorkerHeartbeat(name="w", heartbeat_interval_seconds=10)
+    beats = {
+        ("p", f"w{n}"): WorkerHeartbeat(name=f"w{n}", heartbeat_interval_seconds=10 * (n + 1))
+        for n in range(3)
+    }
     counts = []
     for _ in range(2):
         async with database.write() as db:
             statements = Counted(db)
-            worker = await queries.record_heartbeat(statements, "p", sent)  # type: ignore[arg-type]
+            live = await queries.record_heartbeats(statements, beats)  # type: ignore[arg-type]
         counts.append(statements.count)
 
     assert counts == [2, 1]
-    assert worker.lease_seconds == 30
+    assert [live["p", f"w{n}"].lease_seconds for n in (0, 1, 2)] == [30, 60, 90]
 
 
 async def test_heartbeat_renews_the_leases_of_that_worker_only(
@@ -125,6 +129,31 @@ async def test_heartbeat_renews_the_leases_of_that_worker_only(
     assert 80 < left[mine] <= 90
     assert left[ended] < 0
     assert left[other] < 0
+
+
+async def test_heartbeats_at_once_share_transactions_and_answers_are_their_own(
+    api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("p", "q"):
+        await a_pool(api, name)
+    sent = [(pool, f"w{n}") for pool in ("p", "q", "nowhere") for n in range(20)]
+    record, begun = queries.record_heartbeats, []
+
+    async def counted(db: Transaction, beats: queries.Heartbeats) -> Any:
+        begun.append(len(beats))
+        return await record(db, beats)
+
+    monkeypatch.setattr(queries, "record_heartbeats", counted)
+
+    answers = await asyncio.gather(
+        *(api.post(f"/work_pools/{p}/workers/heartbeat", json={"name": n}) for p, n in sent),
+        *(beat(api, name="w0") for _ in range(3)),
+    )
+
+    codes = [answer if isinstance(answer, int) else answer.status_code for answer in answers]
+    assert codes == 40 * [204] + 20 * [404] + 3 * [204]
+    assert len(await listed(api)) == 20
+    assert len(begun) < 20
 
 
 async def test_worker_that_names_its_runs_keeps_no_other_claim(
