@@ -12,16 +12,16 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
-
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from forebay_server.blocks.keys import KEY_BYTES, BadKey, parse_key, read_key
 from forebay_server.blocks.schemas import Path as Place
 from forebay_server.blocks.schemas import place_name, places
 from forebay_server.errors import Conflict
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 NONCE_BYTES = 12
 KEY_FILE = "secret.key"
@@ -70,7 +70,7 @@ class Vault:
                 for name, text in sealed.secrets.items()
             )
             return dict(zip(places(sealed.secrets), opened, strict=True))
-        except InvalidTag:
+        except _WrongKey:
             raise Conflict(
                 "The secrets cannot be read: another key encrypted them, or they were changed. "
                 f"Give the server the key that it had (FOREBAY_SECRET_KEY or its {KEY_FILE}), or "
@@ -96,12 +96,28 @@ class Vault:
         return self._master
 
 
+class _WrongKey(Exception):
+    pass
+
+
 def _encrypt(key: bytes, text: bytes, context: bytes) -> str:
     nonce = secrets.token_bytes(NONCE_BYTES)
-    sealed = nonce + AESGCM(key).encrypt(nonce, text, context)
+    sealed = nonce + _cipher(key).encrypt(nonce, text, context)
     return base64.b64encode(sealed).decode()
 
 
 def _decrypt(key: bytes, sealed: str, context: bytes) -> bytes:
+    # Loads a library of 7 MiB, which servers without blocks never need.
+    from cryptography.exceptions import InvalidTag
+
     raw = base64.b64decode(sealed)
-    return AESGCM(key).decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], context)
+    try:
+        return _cipher(key).decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], context)
+    except InvalidTag:
+        raise _WrongKey from None
+
+
+def _cipher(key: bytes) -> "AESGCM":
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    return AESGCM(key)
