@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from fastapi import Response
+from fastapi import Depends, Request, Response
 from sqlalchemy import and_, exists, true
 
 from forebay.wire.base import Lenient, Page
@@ -29,10 +29,20 @@ from forebay_server.protocol import (
 from forebay_server.strictness import RefusesUnknown
 from forebay_server.task_runs.filters import TaskRunFilter
 from forebay_server.versions import STALE, Guards, Tells
+from forebay_server.work_pools import parting
 from forebay_server.work_pools.filters import WorkPoolFilter
 from forebay_server.work_queues.filters import WorkQueueFilter
 
 router = api_router("Deployments", "/deployments")
+
+
+async def _part(id: UUID, request: Request, version: Guards) -> None:
+    """Before a deployment is deleted: take the runs that ended off it."""
+
+    async def check(db: Transaction) -> None:
+        await version.check(queries.lock, _shown, db, id)
+
+    await parting.part(request.app.state.database, parting.OF_DEPLOYMENT, [id], check)
 
 
 class DeploymentCriteria(Lenient):
@@ -150,7 +160,7 @@ async def update_deployment(
     version(await _shown(db, id))
 
 
-@router.delete("/{id:uuid}", status_code=204, responses=STALE)
+@router.delete("/{id:uuid}", status_code=204, responses=STALE, dependencies=[Depends(_part)])
 async def delete_deployment(id: UUID, db: Write, version: Guards) -> None:
     """Delete a deployment with its schedules and their coming runs; other runs stay."""
     await version.check(queries.lock, _shown, db, id)

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, and_, case, column, delete, exists, func, null, select
+from sqlalchemy import Row, Select, Uuid, and_, case, column, delete, exists, func, null, select
 from sqlalchemy import table as named_table
 from sqlalchemy import update as update_statement
 
@@ -29,6 +29,7 @@ NOT_NULLABLE = (
 # Named as text, as foreign keys are: these domains build on pools, not the other way.
 _claims = named_table("claim", column("work_pool_id"), column("ended_at"))
 _workers = named_table("worker", column("work_pool_id"), column("status"))
+_queues = named_table("work_queue", column("id", Uuid()), column("work_pool_id", Uuid()))
 
 _held = (
     select(func.count())
@@ -85,6 +86,12 @@ def _found(row: Found | None, name: str) -> Found:
     if row is None:
         raise NotFound(f'Work pool "{name}" not found.')
     return row
+
+
+def queue_ids(name: str) -> Select[tuple[UUID]]:
+    """The statement that reads the ids of a pool's queues."""
+    of_pool = _queues.join(work_pools, work_pools.c.id == _queues.c.work_pool_id)
+    return select(_queues.c.id).select_from(of_pool).where(work_pools.c.name == name)
 
 
 async def filter(

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from fastapi import Depends, Request
+
 from forebay.wire.base import Lenient
 from forebay.wire.work_pools import WorkPool, WorkPoolUpdate
 from forebay_server.blocks import documents as blocks
@@ -9,10 +11,22 @@ from forebay_server.db.engine import Transaction
 from forebay_server.errors import Forbidden
 from forebay_server.protocol import PathName, Read, Write, api_router, page_limit, page_offset
 from forebay_server.versions import STALE, Guards, Tells
-from forebay_server.work_pools import queries, rules
+from forebay_server.work_pools import parting, queries, rules
 from forebay_server.work_pools.filters import WorkPoolFilter
 
 router = api_router("Work pools", "/work_pools")
+
+
+async def _part(name: PathName, request: Request, version: Guards) -> None:
+    """Before a pool is deleted: take the runs that ended off its queues."""
+
+    async def check(db: Transaction) -> None:
+        rules.refuse_reserved(name)
+        await version.check(queries.lock, _shown, db, name)
+
+    await parting.part(
+        request.app.state.database, parting.OF_QUEUE, queries.queue_ids(name), check
+    )
 
 
 class PoolCriteria(Lenient):
@@ -73,7 +87,7 @@ async def update_work_pool(
     version(await _shown(db, name))
 
 
-@router.delete("/{name}", status_code=204, responses=STALE)
+@router.delete("/{name}", status_code=204, responses=STALE, dependencies=[Depends(_part)])
 async def delete_work_pool(name: PathName, db: Write, version: Guards) -> None:
     """Delete a work pool with its queues and workers; its runs and deployments stay."""
     rules.refuse_reserved(name)

@@ -248,12 +248,22 @@ async def delete_by_id(db: Transaction, id: UUID) -> None:
     """
     statement = delete(work_queues).where(work_queues.c.id == id, ~_is_default)
     if not (await db.execute(statement)).rowcount:
-        queue = await read_by_id(db, id)
-        raise Conflict(
-            f'"{queue.name}" is the default queue of work pool "{queue.work_pool_name}" and is '
-            "deleted with the pool only."
-        )
+        raise _undeletable(await read_by_id(db, id))
     queue_changed(db, id)
+
+
+async def check_deletable(db: Transaction, id: UUID) -> None:
+    """Raise what `delete_by_id` would."""
+    queue = await read_by_id(db, id)
+    if await db.row(select(work_queues.c.id).where(work_queues.c.id == id, _is_default)):
+        raise _undeletable(queue)
+
+
+def _undeletable(queue: Found) -> Conflict:
+    return Conflict(
+        f'"{queue.name}" is the default queue of work pool "{queue.work_pool_name}" and is '
+        "deleted with the pool only."
+    )
 
 
 async def count_late_runs(db: Transaction, id: UUID) -> int:

@@ -2,6 +2,8 @@
 
 from uuid import UUID
 
+from fastapi import Depends, Request
+
 from forebay.wire.base import Lenient
 from forebay.wire.work_pools import AGENT_POOL, WorkPool, WorkPoolCreate
 from forebay.wire.work_queues import (
@@ -16,6 +18,7 @@ from forebay_server.db.engine import Transaction
 from forebay_server.idempotency.keys import CREATES
 from forebay_server.protocol import PathName, Read, Write, api_router, page_limit, page_offset
 from forebay_server.versions import STALE, Guard, Guards, Tells
+from forebay_server.work_pools import parting
 from forebay_server.work_pools import queries as pools
 from forebay_server.work_pools.rules import (
     check_template,
@@ -26,6 +29,22 @@ from forebay_server.work_queues import queries
 from forebay_server.work_queues.filters import WorkQueueFilter
 
 router = api_router("Work queues")
+
+
+async def _part_named(pool: PathName, name: PathName, request: Request, version: Guards) -> None:
+    async with request.app.state.database.read() as db:
+        queue = await queries.read(db, pool, name)
+    await _part(queue.id, request, version)
+
+
+async def _part(id: UUID, request: Request, version: Guards) -> None:
+    """Before a queue is deleted: take the runs that ended off it."""
+
+    async def check(db: Transaction) -> None:
+        await version.check(queries.lock, _shown, db, id)
+        await queries.check_deletable(db, id)
+
+    await parting.part(request.app.state.database, parting.OF_QUEUE, [id], check)
 
 
 class QueueQuery(Lenient):
@@ -82,7 +101,12 @@ async def update_work_queue_of_pool(
     await _change(db, (await queries.read(db, pool, name)).id, body, version)
 
 
-@router.delete("/work_pools/{pool}/queues/{name}", status_code=204, responses=STALE)
+@router.delete(
+    "/work_pools/{pool}/queues/{name}",
+    status_code=204,
+    responses=STALE,
+    dependencies=[Depends(_part_named)],
+)
 async def delete_work_queue_of_pool(
     pool: PathName, name: PathName, db: Write, version: Guards
 ) -> None:
@@ -141,7 +165,9 @@ async def update_work_queue(id: UUID, body: WorkQueueUpdate, db: Write, version:
     await _change(db, id, body, version)
 
 
-@router.delete("/work_queues/{id:uuid}", status_code=204, responses=STALE)
+@router.delete(
+    "/work_queues/{id:uuid}", status_code=204, responses=STALE, dependencies=[Depends(_part)]
+)
 async def delete_work_queue(id: UUID, db: Write, version: Guards) -> None:
     """Delete a queue; its runs stay without one. The default queue goes with its pool only."""
     await _delete(db, id, version)
