@@ -1,7 +1,8 @@
 """Fills a database: what exists is multiplied by statements of its own, many rows at a time.
 
 The way to a large database for whoever wants to try one: make one run through the API, then
-multiply it. Rows get ids, names and times of their own; nothing else differs.
+multiply it. Rows get ids, names and times of their own; nothing else differs. Ids of runs grow with
+time, as the server's do: that decides where in a large index they come to stand.
 """
 
 from collections.abc import Mapping
@@ -66,10 +67,11 @@ async def due_run(lane: Lane, deployment: str) -> UUID:
 
 async def backlog(database: Database, run: UUID, number: int) -> None:
     """So many due runs more like `run`, each a millisecond later."""
+    made = datetime.now(UTC)
     for first, last in _chunks(number):
         due = _later(database.dialect, flow_runs.c.next_scheduled_start_time, first)
         values = {
-            "id": _new_id(database.dialect),
+            "id": _id_at(database.dialect, made, first),
             "name": _named("run", first),
             "next_scheduled_start_time": due,
             "expected_start_time": due,
@@ -81,8 +83,7 @@ async def backlog(database: Database, run: UUID, number: int) -> None:
 async def finished(database: Database, run: UUID, number: int) -> None:
     """So many finished runs more like `run`, each with its history and its ended claim.
 
-    Each statement makes a chunk of rows of what is in the database already. The ids grow with
-    time, as the server's do: it decides where in large indexes new rows come to stand.
+    Each statement makes a chunk of rows of what is in the database already.
     """
     at = datetime.now(UTC) - SOME_TIME_AGO
     for first, last in _chunks(number):
