@@ -6,6 +6,7 @@
 import argparse
 import base64
 import json
+import math
 import os
 import subprocess
 import sys
@@ -13,8 +14,9 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +24,27 @@ import httpx2 as httpx
 
 from tests.conftest import BIN, RunningServer, start_server, stop_process
 from tests.postgres import cluster
+from tests.reliability.fuzz_objects import make_objects
 
-ROUND_SECONDS = 120
+ROUND_REQUESTS, ROUND_SECONDS = 1500, 60
+PHASES = ("fuzzing", "coverage", "stateful")  # of schemathesis, in turns
+OBJECTS = 3  # of each kind, for each fate
+FATES = ("kept", "deleted", "razed")
+# Learning from answers costs more than the requests, and the hooks know what there is to learn.
+CONFIGURATION = """
+[phases.fuzzing.error-feedback]
+enabled = false
+[phases.fuzzing.extra-data-sources]
+responses = false
+"""
 # What the answers must be. Whether bad data is refused is left out: stock clients rely on
 # numbers in texts and nulls that mean "the default". So is whether data that the description
 # allows is accepted, since rules between fields are not in it, and whether what was made is found:
-# that check also asks for names that it never made.
+# that check also asks for names that it never made. Who may call what is tested role by role
+# elsewhere; that check asks each operation thrice more.
 CHECKS = (
     "not_a_server_error,status_code_conformance,content_type_conformance,"
-    "response_headers_conformance,response_schema_conformance,ignored_auth,use_after_free,"
-    "unsupported_method"
+    "response_headers_conformance,response_schema_conformance,use_after_free,unsupported_method"
 )
 
 
@@ -44,8 +57,9 @@ class Figures:
     unanswered: int = 0
     schema_breaks: Counter[str] = field(default_factory=Counter)
     examples: list[str] = field(default_factory=list)
-    reached: set[str] = field(default_factory=set)  # operations that did what they are for
-    operations: set[str] = field(default_factory=set)
+    reached: set[str] = field(default_factory=set)  # operations past who asks, and for what
+    done: set[str] = field(default_factory=set)  # operations that did what they are for
+    operations: set[str] = field(default_factory=set)  # that can do something
 
     @property
     def server_errors(self) -> int:
@@ -56,6 +70,8 @@ class Figures:
         """Add a report of schemathesis: a line of JSON for each event."""
         with report.open(encoding="utf-8") as lines:
             for line in lines:
+                if not line.endswith("\n"):
+                    break  # its writer was ended
                 if scenario := json.loads(line).get("ScenarioFinished"):
                     self._add_scenario(scenario["recorder"])
 
@@ -80,8 +96,12 @@ class Figures:
                 self._keep_example(" ".join(failed), interactions[case])
         for id, case in recorder.get("cases", {}).items():
             answer = interactions.get(id, {}).get("response") or {}
-            if answer.get("status_code", 404) not in (401, 404, 405, 415, 422):
-                self.reached.add(f"{case['value']['method']} {case['value']['path']}")
+            status = answer.get("status_code", 404)
+            operation = f"{case['value']['method']} {case['value']['path']}"
+            if status not in (401, 404, 405, 415, 422):
+                self.reached.add(operation)
+            if status < 300:
+                self.done.add(operation)
 
     def _keep_example(self, why: str, exchange: dict[str, Any]) -> None:
         if len(self.examples) < 50:
@@ -110,88 +130,49 @@ def running_server(db: str) -> Iterator[RunningServer]:
         yield server
 
 
-def make_objects(server: RunningServer, end: str) -> dict[str, dict[str, str]]:
-    """Make one object of each kind whose names have that end; how paths lead to them."""
+def write_ground(server: RunningServer, path: Path, seed: int) -> None:
+    """Make objects for a round and write what its hooks must know."""
     headers = {"authorization": f"Bearer {server.api_key}"}
     with httpx.Client(base_url=server.api_url, headers=headers, timeout=60) as api:
-
-        def made(path: str, **body: Any) -> str:
-            answer = api.post(path, json=body)
-            answer.raise_for_status()
-            return str(answer.json()["id"])
-
-        pool, queue, flow, name = (f"{of}-{end}" for of in ("pool", "queue", "flow", "name"))
-        made("/work_pools/", name=pool, type="process", concurrency_limit=2)
-        queue_id = made(f"/work_pools/{pool}/queues", name=queue)
-        flow_id = made("/flows/", name=flow)
-        deployment = made("/deployments/", name=name, flow_id=flow_id, work_pool_name=pool)
-        run = made(f"/deployments/{deployment}/create_flow_run")
-        schedules = [{"schedule": {"interval": 3600}}]
-        schedule = api.post(f"/deployments/{deployment}/schedules", json=schedules).json()[0]
-        variable = made("/variables/", name=name, value=1)
-        artifact = made("/artifacts/", key=name, data=[{"a": 1}], flow_run_id=run)
-        made("/v2/concurrency_limits/", name=name, limit=5)
-        tag_limit = made("/concurrency_limits/", tag=name, concurrency_limit=5)
-        heartbeat = {"name": name, "heartbeat_interval_seconds": 30}
-        api.post(f"/work_pools/{pool}/workers/heartbeat", json=heartbeat).raise_for_status()
-        kind = made("/block_types/", name=name, slug=name)
-        shape = made("/block_schemas/", block_type_id=kind, fields={"title": name})
-        of_kind = {"block_type_id": kind, "block_schema_id": shape}
-        block = made("/block_documents/", name=name, data={}, **of_kind)
-    # Each path fulfils at most one of these.
-    return {
-        "/work_pools/{name}": {"path.name": pool},
-        "/work_pools/{pool}/queues": {"path.name": queue, "path.pool": pool},
-        "/work_pools/{pool}/workers": {"path.name": name, "path.pool": pool},
-        "/work_queues/": {"path.id": queue_id, "path.name": queue},
-        "/flows/": {"path.id": flow_id, "path.name": flow},
-        "/deployments/name/": {"path.flow_name": flow, "path.deployment_name": name},
-        "/deployments/{id}": {"path.id": deployment, "path.schedule_id": schedule["id"]},
-        "/flow_runs/": {"path.id": run},
-        "/flow_run_states/": {"query.flow_run_id": run},
-        "/variables/": {"path.id": variable, "path.name": name},
-        "/artifacts/": {"path.id": artifact, "path.key": name},
-        "/v2/concurrency_limits/{id_or_name}": {"path.id_or_name": name},
-        "/api/concurrency_limits/": {"path.id": tag_limit, "path.tag": name},
-        "/collections/": {"path.view": "aggregate-worker-metadata"},
-        "/block_types/{id}": {"path.id": kind},
-        "/block_types/slug/": {"path.slug": name, "path.block_document_name": name},
-        "/block_schemas/{id}": {"path.id": shape},
-        "/block_documents/{id}": {"path.id": block},
-    }
+        own = next(each["id"] for each in api.get("/tokens").json() if each["name"] == "admin")
+        ground: dict[str, Any] = {"seed": seed, "own": own}
+        for fate in FATES:
+            ground[fate] = [make_objects(api, f"{seed}-{fate}-{n}") for n in range(OBJECTS)]
+    path.write_text(json.dumps(ground), "utf-8")
 
 
-def write_configuration(path: Path, parameters: dict[str, dict[str, str]]) -> None:
-    """Write the configuration of schemathesis under which paths lead to the made objects."""
-    lines = []
-    for pattern, values in parameters.items():
-        escaped = pattern.replace("{", r"\\{").replace("}", r"\\}")
-        # What is deleted would be missing to the rest; rounds that are not led delete, too.
-        lines += ["[[operations]]", f'include-name-regex = "^(GET|POST|PATCH) .*{escaped}"']
-        lines += ["[operations.parameters]"]
-        lines += [f'"{name}" = "{value}"' for name, value in values.items()]
-    path.write_text("\n".join(lines), "utf-8")
-
-
-def fuzz_once(server: RunningServer, folder: Path, seed: int, seconds: int) -> Path:
-    """Run schemathesis for about `seconds`; its report."""
-    report = folder / f"report-{seed}.ndjson"
-    configuration = folder / f"{seed}.toml"
-    # Every other round leads to objects that exist; the rest has strange names in paths, and
-    # follows what it makes itself.
-    is_led = seed % 2 == 1
-    write_configuration(configuration, make_objects(server, str(seed)) if is_led else {})
-    phases = "examples,coverage,fuzzing" + ("" if is_led else ",stateful")
-    command = [BIN / "schemathesis", "--config-file", configuration, "run"]
-    command += [f"{server.api_url}/openapi.json", "--checks", CHECKS, "--seed", str(seed)]
-    command += ["--phases", phases]
-    command += ["-H", f"Authorization: Bearer {server.api_key}", "--max-time", str(seconds)]
+def fuzz_once(
+    server: RunningServer, folder: Path, seed: int, bounds: list[str], seconds: float
+) -> Path:
+    """Run schemathesis within `bounds`, and `seconds` at most; its report."""
+    report, ground = folder / f"report-{seed}.ndjson", folder / f"ground-{seed}.json"
+    write_ground(server, ground, seed)
+    configuration = folder / "schemathesis.toml"
+    configuration.write_text(CONFIGURATION, "utf-8")
+    command: list[str | Path] = [BIN / "schemathesis", "--config-file", configuration, "run"]
+    command += [f"{server.api_url}/openapi.json", *bounds]
+    command += ["--checks", CHECKS, "--seed", str(seed)]
+    command += ["-H", f"Authorization: Bearer {server.api_key}"]
     command += ["--continue-on-failure", "--no-shrink", "--request-timeout", "30"]
-    command += ["--suppress-health-check", "all"]
+    command += ["--suppress-health-check", "all", "--generation-database", "none"]
     command += ["--report", "ndjson", "--report-ndjson-path", report, "--output-sanitize", "false"]
+    hooks = {
+        "SCHEMATHESIS_HOOKS": "tests.reliability.fuzz_hooks",
+        "FUZZ_GROUND": str(ground),
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+    }
     with (folder / "schemathesis.log").open("w") as log:
-        environment = {**os.environ, "NO_COLOR": "1"}
-        subprocess.run(command, check=False, stdout=log, stderr=log, cwd=folder, env=environment)
+        environment = {**os.environ, "NO_COLOR": "1", **hooks}
+        with suppress(subprocess.TimeoutExpired):  # what it did until then is in the report
+            subprocess.run(
+                command,
+                check=False,
+                timeout=seconds,
+                stdout=log,
+                stderr=log,
+                cwd=folder,
+                env=environment,
+            )
     if not report.exists():
         raise RuntimeError((folder / "schemathesis.log").read_text()[-2000:])
     return report
@@ -203,13 +184,25 @@ def fuzz(db: str, seconds: int, requests: int, seed: int) -> Figures:
     end = time.monotonic() + seconds
     with running_server(db) as server, tempfile.TemporaryDirectory() as folder:
         described = httpx.get(f"{server.api_url}/openapi.json", timeout=60).json()["paths"]
-        figures.operations = {f"{m.upper()} {path}" for path in described for m in described[path]}
-        while not requests or figures.requests < requests:
-            left = int(end - time.monotonic())
-            if left < 1:
+        figures.operations = {
+            f"{method.upper()} {path}"
+            for path, methods in described.items()
+            for method, operation in methods.items()
+            if any(status.startswith("2") for status in operation["responses"])
+        }
+        for number in count():
+            left = end - time.monotonic()
+            missing = requests - figures.requests
+            if left < 1 or missing <= 0:
                 break
-            figures.add(fuzz_once(server, Path(folder), seed, min(left, ROUND_SECONDS)))
-            seed += 1
+            phase = PHASES[number % len(PHASES)]
+            bounds = ["--phases", phase]
+            if phase == "fuzzing":
+                most = min(missing, ROUND_REQUESTS)
+                bounds += ["--max-examples", str(math.ceil(most / len(figures.operations)))]
+            else:
+                bounds += ["--max-time", str(min(math.ceil(left), ROUND_SECONDS))]
+            figures.add(fuzz_once(server, Path(folder), seed + number, bounds, left))
     return figures
 
 
@@ -235,6 +228,7 @@ def main() -> int:
         "schema_breaks": dict(figures.schema_breaks),
         "operations": len(figures.operations),
         "never_reached": sorted(figures.operations - figures.reached),
+        "never_done": sorted(figures.operations - figures.done),
         "ok": is_ok and figures.requests >= arguments.requests,
     }
     sys.stdout.write(json.dumps(line) + "\n")

@@ -90,7 +90,9 @@ class BulkProposal(BulkQuery):
     force: bool | None = None
 
 
-@router.post("/flow_runs/", status_code=201, dependencies=[CREATES])
+@router.post(
+    "/flow_runs/", status_code=201, dependencies=[CREATES], responses={200: {"model": FlowRun}}
+)
 async def create_flow_run(
     body: FlowRunCreate,
     response: Response,
@@ -185,6 +187,7 @@ async def read_flow_run_state(id: UUID, db: Read) -> State:
     "/flow_runs/{id:uuid}/set_state",
     response_model=Verdict,
     status_code=201,
+    responses={200: {"model": Verdict}},
     openapi_extra=CALLER_PARAMETERS,
 )
 async def propose_state(id: UUID, body: Proposal, request: Request, db: Write) -> Response:

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -20,6 +21,8 @@ from tests.server.flow_runs.builders import (
     propose,
     verdict,
 )
+
+DESCRIPTION = Path(__file__).parents[3] / "protos/openapi.json"
 
 
 async def names(api: httpx.AsyncClient, **body: Any) -> list[str]:
@@ -101,6 +104,13 @@ async def test_a_known_key_gives_back_the_known_run(
 
     assert (first.status_code, second.status_code) == (201, 200)
     assert first.json()["id"] == second.json()["id"]
+
+
+@pytest.mark.parametrize("path", ["/api/flow_runs/", "/api/flow_runs/{id}/set_state"])
+def test_the_answer_that_made_nothing_is_described_too(path: str) -> None:
+    described = json.loads(DESCRIPTION.read_text("utf-8"))["paths"][path]["post"]["responses"]
+
+    assert described["200"]["content"] == described["201"]["content"]
 
 
 async def test_only_the_keys_of_a_patch_change(api: httpx.AsyncClient, database: Database) -> None:
