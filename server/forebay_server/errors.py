@@ -27,6 +27,19 @@ class Unauthorized(ServerError):
     status, code = 401, "unauthorized"
 
 
+class TooManyFailures(Unauthorized):
+    """Wrong credentials, from where too many came lately."""
+
+    status, code = 429, "too_many_failures"
+
+    def __init__(self, retry_after_seconds: int) -> None:
+        super().__init__(
+            "The credentials are wrong, or cannot be looked at now: too many wrong ones came from "
+            f"this address. Check them, and try again in {retry_after_seconds} seconds."
+        )
+        self.retry_after = str(retry_after_seconds)
+
+
 class Forbidden(ServerError):
     """The object is reserved."""
 

@@ -65,7 +65,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     413: {"model": Refusal, "description": "The body is too large."},
     415: {"model": Refusal, "description": "The body is not JSON, or is encoded."},
     422: {"model": Unprocessable, "description": "Well-formed and not valid."},
-    429: {"model": Refusal, "description": "Too much is waiting; see `Retry-After`."},
+    429: {"model": Refusal, "description": "Too much waits, or has failed; see `Retry-After`."},
     431: {"model": Refusal, "description": "The headers are too large."},
     503: {"model": Failure, "description": "The database is away; see `Retry-After`."},
     507: {"model": Refusal, "description": "The database's disk is full or read-only."},

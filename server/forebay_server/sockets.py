@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.websockets import WebSocketDisconnect
 
 from forebay.wire.base import Lenient, Text
-from forebay_server.access.authentication import CACHE_SECONDS, Authenticator
+from forebay_server.access.authentication import CACHE_SECONDS, Authenticator, address_of
 from forebay_server.access.roles import Principal
 from forebay_server.db.broker import Lost, Subscription
 from forebay_server.errors import Forbidden, Unauthorized
@@ -32,7 +32,7 @@ INTERNAL_ERROR = 1011
 TRY_AGAIN_LATER = 1013
 
 Frame = TypeVar("Frame", bound=Lenient)
-Check = Callable[[Authenticator], Awaitable[Principal]]
+Check = Callable[[Authenticator, str | None], Awaitable[Principal]]  # with an address
 
 
 class _Credentials(Lenient):
@@ -48,7 +48,7 @@ async def open_socket(socket: WebSocket) -> bool:
     if SUBPROTOCOL not in socket.scope["subprotocols"]:
         header = socket.headers.get("authorization")
         try:
-            await _admit(socket, lambda checks: checks.principal(header))
+            await _admit(socket, lambda checks, address: checks.principal(header, address))
         except (Unauthorized, Forbidden) as error:
             await socket.send_denial_response(Response(status_code=error.status))
             return False
@@ -57,7 +57,7 @@ async def open_socket(socket: WebSocket) -> bool:
     await socket.accept(subprotocol=SUBPROTOCOL)
     try:
         token = (await read_frame(socket, _Credentials)).token
-        await _admit(socket, lambda checks: checks.principal_of_secret(token))
+        await _admit(socket, lambda checks, address: checks.principal_of_secret(token, address))
     except (BadFrame, Unauthorized, Forbidden) as error:
         await close(socket, POLICY_VIOLATION, f"authentication failed: {error}")
         return False
@@ -68,7 +68,7 @@ async def open_socket(socket: WebSocket) -> bool:
 async def _admit(socket: WebSocket, check: Check) -> None:
     """Keep the caller as `socket.state.principal`. Raises `Unauthorized` and `Forbidden`."""
     authenticator: Authenticator = socket.app.state.authenticator
-    principal = await check(authenticator)
+    principal = await check(authenticator, address_of(socket))
     authenticator.check_role(principal, socket.scope["endpoint"])
     socket.state.principal = principal
     socket.state.check = check
@@ -81,7 +81,7 @@ async def _until_refused(socket: WebSocket) -> None:
         await asyncio.sleep(CACHE_SECONDS)
         with suppress(SQLAlchemyError, OSError):  # the database is away: that tells nothing
             try:
-                await socket.state.check(authenticator)
+                await socket.state.check(authenticator, None)
             except Unauthorized:
                 return
 

@@ -17,13 +17,21 @@ from uuid import UUID
 
 from fastapi import Request
 from sqlalchemy.exc import SQLAlchemyError
+from starlette.requests import HTTPConnection
 
 from forebay.wire.tokens import Role
 from forebay_server.access import objects, queries
+from forebay_server.access.failed_logins import FailedLogins
 from forebay_server.access.roles import KINDS_OF_RUNS, Grant, Kind, Pool, Principal, Run
 from forebay_server.access.run_tokens import PREFIX, RunTokens
 from forebay_server.db.engine import Database
-from forebay_server.errors import Forbidden, NotFound, ServerError, Unauthorized
+from forebay_server.errors import (
+    Forbidden,
+    NotFound,
+    ServerError,
+    TooManyFailures,
+    Unauthorized,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +67,9 @@ class _Known:
 class Authenticator:
     """Checks credentials against the stored hashes; what it found it believes for seconds.
 
-    A token that is not known here is always looked for, so that a new one works at once.
+    A token that is not known here is always looked for, so that a new one works at once, and so
+    that right ones work wherever wrong ones come from: nobody guesses 256 bits. An auth string
+    people think of, so it is not compared for addresses from which too much was tried.
     """
 
     def __init__(
@@ -77,32 +87,34 @@ class Authenticator:
         self._run_tokens = run_tokens
         self._is_open = is_open
         self._known: dict[str, _Known] = {}
+        self._failures = FailedLogins()
         self._notes: set[asyncio.Task[None]] = set()
 
-    async def principal(self, authorization: str | None) -> Principal:
-        """The caller behind an `Authorization` header. Raises `Unauthorized`."""
+    async def principal(self, authorization: str | None, address: str | None) -> Principal:
+        """The caller behind an `Authorization` header that came from `address`.
+
+        Without an address it is of who was let in before: a failure counts for nobody. Raises
+        `Unauthorized`.
+        """
         if self._is_open:
             return ANYBODY
         scheme, _, value = (authorization or "").partition(" ")
         if scheme.lower() == "bearer":
-            return await self._by_token(value.strip())
+            return await self._by_token(value.strip(), address)
         if scheme.lower() == "basic":
-            return await self._by_password(value.strip())
+            return await self._by_password(value.strip(), address)
         raise Unauthorized("no credentials")
 
-    async def principal_of_secret(self, secret: str | None) -> Principal:
-        """The caller behind a bare token or auth string, as websockets send it.
-
-        Raises `Unauthorized`.
-        """
+    async def principal_of_secret(self, secret: str | None, address: str | None) -> Principal:
+        """The same of a bare token or auth string, as websockets send it."""
         if self._is_open:
             return ANYBODY
         if secret is None:
             raise Unauthorized("no credentials")
-        if self._auth_string and hmac.compare_digest(secret.encode(), self._auth_string.encode()):
+        if self._is_auth_string(secret, address):
             return BY_AUTH_STRING
         # An auth string may hold a token as its password, as with Basic.
-        return await self._by_token(secret.rpartition(":")[2])
+        return await self._by_token(secret.rpartition(":")[2], address)
 
     def run_token(self, run_id: UUID, epoch: int) -> str | None:
         """The token for the process of a claimed run; none where nobody needs one."""
@@ -156,17 +168,26 @@ class Authenticator:
         """Wait for what is being noted."""
         await asyncio.gather(*self._notes, return_exceptions=True)
 
-    async def _by_password(self, encoded: str) -> Principal:
+    async def _by_password(self, encoded: str, address: str | None) -> Principal:
         try:
             decoded = base64.b64decode(encoded, validate=True).decode()
         except (binascii.Error, UnicodeDecodeError):
             raise Unauthorized("malformed Basic credentials") from None
-        if self._auth_string and hmac.compare_digest(decoded.encode(), self._auth_string.encode()):
+        if self._is_auth_string(decoded, address):
             return BY_AUTH_STRING
         # Stock clients that only know Basic may send a token as the password.
-        return await self._by_token(decoded.partition(":")[2])
+        return await self._by_token(decoded.partition(":")[2], address)
 
-    async def _by_token(self, token: str) -> Principal:
+    def _is_auth_string(self, given: str, address: str | None) -> bool:
+        """Whether `given` is the auth string. From an address that is locked, nothing is."""
+        if not self._auth_string or (address and self._failures.seconds_locked(address)):
+            return False
+        is_right = hmac.compare_digest(given.encode(), self._auth_string.encode())
+        if is_right and address:
+            self._failures.forget(address)
+        return is_right
+
+    async def _by_token(self, token: str, address: str | None) -> Principal:
         digest = hash_token(token)
         known = self._known.get(digest)
         if known is not None and time.monotonic() - known.read_at < CACHE_SECONDS:
@@ -175,26 +196,36 @@ class Authenticator:
         read_at = time.monotonic()
         look_up = self._look_up_run if token.startswith(PREFIX) else self._look_up
         principal = await look_up(token)
+        if principal is None:
+            raise self._failed(address)
         if len(self._known) >= MOST_CACHED:
             self._known.clear()
         self._known[digest] = _Known(principal, read_at)
         return principal
 
-    async def _look_up(self, token: str) -> Principal:
+    def _failed(self, address: str | None) -> Unauthorized:
+        """Count wrong credentials; what to tell about them."""
+        seconds = 0
+        if address:
+            seconds = self._failures.seconds_locked(address)
+            self._failures.add(address)
+        return TooManyFailures(seconds) if seconds else Unauthorized("unknown token")
+
+    async def _look_up(self, token: str) -> Principal | None:
         digest = hash_token(token)
         async with self._database.read() as db:
             row = await queries.read_live(db, digest)
             at = await db.now()
         if row is None:
-            raise Unauthorized("unknown token")
+            return None
         pool = Pool(row.work_pool_id, row.work_pool_name) if row.work_pool_id else None
         self._note_use(row.id, row.last_used_at, at)
         return Principal(f"token:{digest[:12]}", Role(row.role), pool)
 
-    async def _look_up_run(self, token: str) -> Principal:
+    async def _look_up_run(self, token: str) -> Principal | None:
         claim = self._run_tokens.read(token)
         if claim is None:
-            raise Unauthorized("unknown token")
+            return None
         async with self._database.read() as db:
             row = await queries.read_claimed_run(db, *claim)
         if row is None:
@@ -236,6 +267,11 @@ def _missing(kind: Kind) -> NotFound:
     return NotFound(f"{_WORDS[kind]} not found.")
 
 
+def address_of(connection: HTTPConnection) -> str:
+    """Where a request or a websocket comes from."""
+    return connection.client.host if connection.client else ""
+
+
 async def authenticated(request: Request) -> Principal:
     """The caller of this request, also kept as `request.state.principal`.
 
@@ -246,7 +282,8 @@ async def authenticated(request: Request) -> Principal:
     if known is not None:  # a request is checked once
         return known
     authenticator: Authenticator = request.app.state.authenticator
-    principal = await authenticator.principal(request.headers.get("authorization"))
+    header = request.headers.get("authorization")
+    principal = await authenticator.principal(header, address_of(request))
     endpoint = request.scope["endpoint"]
     authenticator.check_role(principal, endpoint)
     await authenticator.check_object(principal, endpoint, request.path_params)

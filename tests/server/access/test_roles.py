@@ -203,7 +203,7 @@ async def test_each_operation_is_open_to_the_roles_of_the_threat_model(ground: G
             answer = await ground.call(caller, method, filled(path, ground.values))
             cells += 1
             statuses[caller] = answer.status_code
-            is_open = answer.status_code not in (401, 403)
+            is_open = answer.status_code not in (401, 403, 429)  # 429: the 11th wrong token
             neighbour = {"worker Q": "worker P", "another run": "run"}.get(caller)
             if caller not in allowed and neighbour in allowed:
                 is_open = answer.status_code != 404

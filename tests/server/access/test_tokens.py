@@ -79,14 +79,14 @@ async def test_another_process_refuses_a_revoked_token_within_seconds(
     other = create_app(settings)
     authenticator: Authenticator = other.state.authenticator
     header = as_bearer(token)["authorization"]
-    await authenticator.principal(header)
+    await authenticator.principal(header, "192.0.2.1")
 
     await admin.delete(f"/tokens/{token['id']}")
 
     begun = time.monotonic()
     with pytest.raises(authentication.Unauthorized):
         while time.monotonic() - begun < 5:
-            await authenticator.principal(header)
+            await authenticator.principal(header, "192.0.2.1")
             await asyncio.sleep(0.02)
     await authenticator.close()
     await other.state.database.close()
@@ -116,12 +116,12 @@ async def test_known_token_costs_no_statement(
     admin: httpx.AsyncClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     authenticator: Authenticator = app.state.authenticator
-    await authenticator.principal("Bearer fb_admin")
+    await authenticator.principal("Bearer fb_admin", "192.0.2.1")
     await authenticator.close()
     await app.state.database.close()
     monkeypatch.setattr(app.state.database, "read", None)  # nothing can be read any more
 
-    principal = await authenticator.principal("Bearer fb_admin")
+    principal = await authenticator.principal("Bearer fb_admin", "192.0.2.1")
 
     assert principal.role is Role.ADMIN
 
