@@ -65,7 +65,10 @@ def _add_errors(document: dict[str, Any]) -> None:
     mode: Literal["serialization"] = "serialization"
     models = [(answer["model"], mode) for answer in ERRORS.values()]
     inputs, definitions = models_json_schema(models, ref_template="#/components/schemas/{model}")
-    document["components"]["schemas"] |= definitions["$defs"]
+    schemas, added = document["components"]["schemas"], definitions["$defs"]
+    if clashing := {name for name in schemas.keys() & added if schemas[name] != added[name]}:
+        raise ValueError(f"models of answers and of refusals share their names: {clashing}")
+    schemas |= added
     document["components"]["responses"] = {
         str(status): {
             "description": answer["description"],

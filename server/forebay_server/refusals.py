@@ -32,7 +32,7 @@ class Failure(_Refusal):
     exception_message: str
 
 
-class Problem(BaseModel):
+class InvalidPart(BaseModel):
     """One thing that is wrong with one part of the request; the input is never repeated."""
 
     type: str
@@ -43,7 +43,7 @@ class Problem(BaseModel):
 class InvalidRequest(Failure):
     """What is wrong with the request, part by part."""
 
-    exception_detail: list[Problem]
+    exception_detail: list[InvalidPart]
     request_body: None = None
 
 

@@ -40,12 +40,7 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
             _lead(case, objects)
         if phase == "fuzzing" and random.random() < RIGHTED:
             _right(case, objects)
-    if case.path.startswith("/api/tokens/") and case.path_parameters.get("id") == ground["own"]:
-        case.path_parameters = {**case.path_parameters, "id": objects["token"]}
-    if isinstance(case.body, dict) and case.path.endswith("/claim"):
-        seconds = case.body.get("wait_seconds")
-        if isinstance(seconds, int | float) and seconds > MOST_WAIT_SECONDS:
-            case.body = {**case.body, "wait_seconds": MOST_WAIT_SECONDS}
+    _spare(case, objects)
 
 
 def _fate(operation: str) -> str:
@@ -53,6 +48,23 @@ def _fate(operation: str) -> str:
     if DELETES_MORE.match(operation):
         return "razed"
     return "deleted" if operation.startswith("DELETE ") else "kept"
+
+
+def _spare(case: Any, objects: dict[str, str]) -> None:
+    """Keep the request from ending the fuzzer's own token, its time, or every run."""
+    if case.path.startswith("/api/tokens/") and case.path_parameters.get("id") == ground["own"]:
+        case.path_parameters = {**case.path_parameters, "id": objects["token"]}
+    if isinstance(case.body, dict) and case.path.endswith("/claim"):
+        seconds = case.body.get("wait_seconds")
+        if isinstance(seconds, int | float) and seconds > MOST_WAIT_SECONDS:
+            case.body = {**case.body, "wait_seconds": MOST_WAIT_SECONDS}
+    if case.path.endswith("/bulk_delete"):
+        body = case.body if isinstance(case.body, dict) else {}
+        criteria = body.get("flow_runs")
+        this_run = {"id": {"any_": [objects["run"]]}, "operator": "and_"}
+        criteria = {**criteria, **this_run} if isinstance(criteria, dict) else this_run
+        case.body = {**body, "flow_runs": criteria}
+        case.media_type = case.media_type or "application/json"
 
 
 def _lead(case: Any, objects: dict[str, str]) -> None:

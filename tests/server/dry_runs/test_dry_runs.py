@@ -1,5 +1,7 @@
 """What a template and job variables would give: values, their origins, problems."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import httpx2 as httpx
@@ -11,6 +13,7 @@ from forebay_server.dry_runs.rules import dry_run
 from tests.server.flow_runs.builders import a_deployment, a_flow, a_place
 from tests.server.statements import recorded
 
+DESCRIPTION = Path(__file__).parents[3] / "protos/openapi.json"
 TEMPLATE: dict[str, Any] = {
     "job_configuration": {"image": "{{ image }}", "env": "{{ env }}", "cpu": "{{ cpu }}"},
     "variables": {
@@ -73,6 +76,7 @@ async def test_a_template_may_be_tried_before_it_is_stored(
 ) -> None:
     await a_place(database)
     path = "/work_pools/p/validate"
+    described = json.loads(DESCRIPTION.read_text("utf-8"))["components"]["schemas"]["Problem"]
 
     good = await api.post(path, json={"base_job_template": TEMPLATE, "job_variables": {"cpu": 1}})
     bad = await api.post(path, json={"base_job_template": {"job_configuration": {"a": 1}}})
@@ -80,6 +84,7 @@ async def test_a_template_may_be_tried_before_it_is_stored(
     assert good.json()["valid"]
     assert bad.status_code == 200
     assert bad.json()["problems"][0]["loc"] == ["base_job_template"]
+    assert bad.json()["problems"][0].keys() == described["properties"].keys()
     assert bad.json()["job_configuration"] is None
     assert (await api.get("/work_pools/p")).json()["base_job_template"] == {}
 
