@@ -90,9 +90,12 @@ imports: setup ## who may import whom
 types: setup ## strict types
 	@$(BIN)/mypy
 
-bench: setup ## start-up costs against their floors
-	@$(BIN)/python bench/cli_start.py
-	@$(BIN)/python bench/provider_start.py
+# SECONDS= of one measurement; DB=sqlite; ONLY="delivery claims"; SERVERS=2 on one PostgreSQL;
+# LARGE=1 for 5 million finished runs; PEER=1 for the original's server in turns with ours.
+bench: setup $(if $(PEER),.venv-prefect/.installed) ## measure against targets, floors and, with PEER=1, the original
+	@$(BIN)/python -m bench --keep bench/results \
+	  $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SERVERS),--servers $(SERVERS)) \
+	  $(DB:%=--db %) $(ONLY:%=--only %) $(if $(LARGE),--large) $(if $(PEER),--peer)
 
 reliability: setup ## race, starve, cut off and kill on purpose: figures and their bounds; NIGHT=1 takes a night
 	@$(BIN)/python -m tests.reliability $(if $(NIGHT),--tier night) $(if $(ONLY),--only "$(ONLY)")

@@ -1,99 +1,130 @@
-"""Measures the server against its targets: `python -m bench`.
+"""Measures the server, the worker, the commands and the provider against their targets.
 
-    python -m bench [--db sqlite --db postgres] [--only delivery …] [--seconds 4] [--servers 1]
-                    [--large] [--keep bench/results]
+    python -m bench [--db sqlite --db postgres] [--only delivery …] [--seconds 2] [--servers 1]
+                    [--large] [--peer] [--keep bench/results]
 
-Every measurement has servers and a database of its own. What is printed: each figure with its
-bound, and the floor where the same work was done without Forebay in the same run. What counts is
-CPU and ratios; a busy machine disturbs rates. With `--keep` the figures are written as JSON too.
+Every measurement has servers and a database of its own. The table tells each figure with its
+bound, and beside it the floor, where the same work was done without Forebay in the same run, and
+the peer, where the original did it in turns with us. What counts is CPU and ratios; a busy machine
+disturbs rates. With `--keep` the figures are written as JSON too, and as a plot.
 """
 
 import argparse
 import asyncio
-import json
-import subprocess
 import sys
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+import time
+import traceback
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
+from importlib import import_module
 from pathlib import Path
+from typing import cast
 
-from bench import claims, creates, delivery, finished, pages, starts, waits
-from bench.stage import Figure, Stage, stage
+from bench import results
+from bench.figures import Figure, table
+from bench.stage import Stage, stage
 
-MEASURES: dict[str, Callable[[Stage], Awaitable[list[Figure]]]] = {
-    "delivery": delivery.measure,
-    "claims": claims.measure,
-    "creates": creates.measure,
-    "finished": finished.measure,
-    "pages": pages.measure,
-    "starts": starts.measure,
-    "waits": waits.measure,
-}
-MARKS = {None: "  ", True: "ok", False: "NO"}
+DATABASES = ("sqlite", "postgres")
+LONGEST_SECONDS = 1_200  # of one measurement; with the largest databases there is no end
+# The modules, each with a function `measure`: of servers on each database, and of no database.
+ON_SERVERS = (
+    "delivery",
+    "claims",
+    "statements",
+    "flatness",
+    "finished",
+    "waits",
+    "creates",
+    "heartbeats",
+    "queues",
+    "pages",
+    "starts",
+    "peer",
+)
+ALONE = ("due_starts", "provider_start", "cli_start")
+Job = Callable[[], Awaitable[list[Figure]]]
+OnServers = Callable[[Stage], Awaitable[list[Figure]]]
+Alone = Callable[[float], list[Figure]]
 
 
 def options() -> argparse.Namespace:
     """What the command line says."""
     parser = argparse.ArgumentParser(prog="python -m bench")
-    parser.add_argument("--db", action="append", choices=["sqlite", "postgres"])
-    parser.add_argument("--only", action="append", choices=[*MEASURES])
-    parser.add_argument("--seconds", type=float, default=4.0)
-    parser.add_argument("--servers", type=int, default=1)
-    parser.add_argument("--large", action="store_true")
-    parser.add_argument("--keep", type=Path)
+    parser.add_argument("--db", action="append", choices=DATABASES)
+    parser.add_argument("--only", action="append", choices=[*ON_SERVERS, *ALONE])
+    parser.add_argument("--seconds", type=float, default=2.0, help="of one measurement")
+    parser.add_argument("--servers", type=int, default=1, help="processes on one PostgreSQL")
+    parser.add_argument("--large", action="store_true", help="5 million finished runs and more")
+    parser.add_argument("--peer", action="store_true", help="the original too, in .venv-prefect")
+    parser.add_argument("--keep", type=Path, help="folder for the figures")
     return parser.parse_args()
 
 
-def line(figure: Figure) -> str:
-    """A figure as a line of the table."""
-    bound = ""
-    if figure.bound is not None:
-        bound = f"{'≥' if figure.is_least else '≤'} {figure.bound:g}"
-    floor = "" if figure.floor is None else f"floor {figure.floor:.0f}"
-    value = f"{figure.value:10.2f} {figure.unit:4}"
-    mark = MARKS[figure.is_met]
-    return f"{mark} {figure.target:4} {figure.db:9} {figure.what:62} {value} {bound:8} {floor}"
+def jobs(arguments: argparse.Namespace) -> Iterator[tuple[str, Job]]:
+    """What is to be measured, by name."""
+    names = arguments.only or [*ON_SERVERS, *ALONE]
+    for name in names:
+        if name in ALONE:
+            alone = cast(Alone, import_module(f"bench.{name}").measure)
+            yield name, partial(asyncio.to_thread, alone, arguments.seconds)
+            continue
+        if name == "peer" and not (arguments.peer or arguments.only):
+            continue
+        for db in arguments.db or DATABASES:
+            yield f"{name} on {db}", partial(_on_servers, name, db, arguments)
 
 
-async def measure(arguments: argparse.Namespace) -> list[Figure]:
-    """All figures asked for, printed as they come."""
-    figures: list[Figure] = []
-    for db in arguments.db or ["sqlite", "postgres"]:
-        servers = 1 if db == "sqlite" else arguments.servers
-        for name in arguments.only or MEASURES:
-            context = stage(
-                db, servers=servers, seconds=arguments.seconds, is_large=arguments.large
-            )
-            async with context as made:
-                for figure in await MEASURES[name](made):
-                    figures.append(figure)
-                    print(line(figure), flush=True)
-    return figures
+async def _on_servers(name: str, db: str, arguments: argparse.Namespace) -> list[Figure]:
+    servers = 1 if db == "sqlite" else arguments.servers
+    async with (
+        asyncio.timeout(None if arguments.large else LONGEST_SECONDS),
+        stage(db, servers, seconds=arguments.seconds, is_large=arguments.large) as made,
+    ):
+        return await cast(OnServers, import_module(f"bench.{name}").measure)(made)
 
 
-def keep(folder: Path, figures: list[Figure], servers: int) -> None:
-    """Write the figures to a file named by the day and the commit."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], check=True, capture_output=True, text=True
-    ).stdout.strip()
-    day = datetime.now(UTC).date().isoformat()
-    folder.mkdir(parents=True, exist_ok=True)
-    found = {"date": day, "commit": commit, "servers": servers}
-    path = folder / f"{day}-{commit}-{servers}.json"
-    path.write_text(json.dumps({**found, "figures": [f.as_json() for f in figures]}, indent=1))
-    print(path)
+async def measure(arguments: argparse.Namespace, figures: list[Figure]) -> list[str]:
+    """Add all figures asked for; what went wrong. One measurement that fails ends no other."""
+    wrong = []
+    began = time.monotonic()
+    planned = [*jobs(arguments)]
+    for number, (name, job) in enumerate(planned, start=1):
+        at = time.monotonic() - began
+        print(f"{at:5.0f} s  {number} of {len(planned)}: {name}", file=sys.stderr, flush=True)
+        try:
+            figures += await job()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the others are measured
+            traceback.print_exc()
+            wrong.append(f"{name}: {type(error).__name__}: {error}")
+    return wrong
+
+
+def label(arguments: argparse.Namespace) -> str:
+    """What tells the files of a run from those of a whole one; empty for a whole one."""
+    parts = [*(arguments.only or []), *(arguments.db or [])]
+    parts += [f"{arguments.servers}-servers"] if arguments.servers > 1 else []
+    parts += [name for name in ("large", "peer") if getattr(arguments, name)]
+    return "-".join(parts)
 
 
 def main() -> None:
-    """Measure; exit code 1 when a target is missed."""
+    """Measure, print the table, keep the figures; exit code 1 when a bound is missed."""
     arguments = options()
-    figures = asyncio.run(measure(arguments))
-    missed = [figure for figure in figures if figure.is_met is False]
-    bounded = [figure for figure in figures if figure.is_met is not None]
-    print(f"{len(bounded) - len(missed)} of {len(bounded)} targets met")
-    if arguments.keep:
-        keep(arguments.keep, figures, arguments.servers)
-    sys.exit(1 if missed else 0)
+    about = {name: getattr(arguments, name) for name in ("seconds", "servers", "large")}
+    about |= {"load": results.load()}
+    figures: list[Figure] = []
+    wrong = ["it was interrupted"]
+    try:
+        wrong = asyncio.run(measure(arguments, figures))
+    finally:
+        print(table(figures))
+        for line in wrong:
+            print(f"NOT MEASURED: {line}")
+        if arguments.keep:
+            about["wrong"] = wrong
+            print(results.keep(arguments.keep, figures, label(arguments), about))
+    is_met = all(figure.is_met is not False for figure in figures)
+    sys.exit(0 if is_met and not wrong else 1)
 
 
 main()

@@ -1,114 +1,71 @@
-"""P9 to P11: creating runs, heartbeats, and changing many queues at once."""
+"""P9: creating runs, singly and a hundred at a time."""
 
-import asyncio
 from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from time import perf_counter
 
 from bench import seeds
-from bench.lanes import Lane, drive
-from bench.meter import median
-from bench.stage import Figure, Stage
+from bench.figures import Figure
+from bench.lanes import Lane, Work, drive
+from bench.stage import Stage
 
 LANES = 8
-WORKERS = (1_000, 10_000)
-INTERVAL_SECONDS = 5.0
-MOST_OF_A_CORE = 0.25
-QUEUES = 500
-CLIENTS = 10
-MOST_GROWTH = 1.2
-EDGE = 50  # queues whose cost is compared at either end
+BULK = 100
+
+
+def singly(deployment: str, counted: Counter[str]) -> Work:
+    """Create a run; `failed` requests are counted."""
+
+    async def create(lane: Lane, _number: int) -> int:
+        path = f"/deployments/{deployment}/create_flow_run"
+        answer = await lane.send("POST", path, _new_run())
+        counted["failed"] += answer.status >= 300
+        return int(answer.status < 300)
+
+    return create
+
+
+def in_bulk(deployment: str, counted: Counter[str]) -> Work:
+    """Create a hundred runs; those that are not CREATED are counted as `failed`."""
+
+    async def create(lane: Lane, _number: int) -> int:
+        path = f"/deployments/{deployment}/create_flow_run/bulk"
+        answer = await lane.send("POST", path, [_new_run() for _ in range(BULK)])
+        results = answer.json()["results"] if answer.status < 300 else []
+        made = [result["status"] for result in results].count("CREATED")
+        counted["failed"] += BULK - made
+        return made
+
+    return create
+
+
+async def rows(lane: Lane, deployment: str) -> int:
+    """How many runs of a deployment the server knows."""
+    body = {"deployments": {"id": {"any_": [deployment]}}}
+    return int(await lane.ok("POST", "/flow_runs/count", body))
 
 
 async def measure(stage: Stage) -> list[Figure]:
-    """CPU of one operation each."""
+    """Rate and CPU of one created run each way."""
+    figures = []
     async with stage.lane() as lane:
         await seeds.pool(lane, "creates")
         deployment = await seeds.deployment(lane, "creates")
-    return [
-        *await _runs(stage, deployment),
-        *await _heartbeats(stage),
-        *await _queues(stage),
-    ]
-
-
-async def _runs(stage: Stage, deployment: str) -> list[Figure]:
-    async def create(lane: Lane, _number: int) -> int:
-        state = {"type": "SCHEDULED", "state_details": {"scheduled_time": _now()}}
-        await lane.ok("POST", f"/deployments/{deployment}/create_flow_run", {"state": state})
-        return 1
-
-    cost = await drive(stage.urls, LANES, stage.seconds, stage.meter(), create)
-    return [
-        Figure("P9", f"runs created singly by {LANES} clients", stage.db, cost.rate, "/s"),
-        Figure("P9", "CPU of one", stage.db, cost.each, "ms"),
-    ]
-
-
-async def _heartbeats(stage: Stage) -> list[Figure]:
-    figures = []
-    for workers in WORKERS:
-        turn: Counter[int] = Counter()
-
-        async def beat(
-            lane: Lane, number: int, workers: int = workers, turn: Counter[int] = turn
-        ) -> int:
-            turn[number] += LANES
-            body = {"name": f"worker {(turn[number] + number) % workers}"}
-            await lane.ok("POST", "/work_pools/creates/workers/heartbeat", body)
-            return 1
-
-        cost = await drive(stage.urls, LANES, stage.seconds, stage.meter(), beat)
-        what = f"heartbeats of {workers:,} workers"
-        figures.append(Figure("P10", f"{what}: CPU of one", stage.db, cost.each, "ms"))
-        share = cost.each / 1000 * workers / INTERVAL_SECONDS
-        most = MOST_OF_A_CORE if workers == max(WORKERS) else None
-        every = f"{what} every {INTERVAL_SECONDS:.0f} s: cores"
-        figures.append(Figure("P10", every, stage.db, share, "", most))
+        for how, make in (("singly", singly), (f"{BULK} at a time", in_bulk)):
+            counted: Counter[str] = Counter()
+            before = await rows(lane, deployment)
+            work = make(deployment, counted)
+            cost = await drive(stage.urls, LANES, stage.seconds, stage.meter(), work)
+            differ = await rows(lane, deployment) - before - cost.operations
+            what = f"runs created {how} by {LANES} clients"
+            figures += [
+                Figure("P9", f"{what}: rate", stage.db, cost.rate, "/s"),
+                Figure("P9", f"{what}: CPU of one", stage.db, cost.each, "ms"),
+                Figure("P9", f"{what}: failed", stage.db, counted["failed"], bound=0),
+                Figure("P9", f"{what}: miscounted", stage.db, differ, bound=0),
+            ]
     return figures
 
 
-async def _queues(stage: Stage) -> list[Figure]:
-    """Ten clients create, re-prioritise and delete the queues of one pool."""
-    async with stage.lane() as lane:
-        await seeds.pool(lane, "queues")
-    failed = 0
-    figures = []
-    for verb in ("create", "change the priority of", "delete"):
-        took: list[float] = []
-        left = iter(range(QUEUES))
-        lanes = [await Lane(stage.urls[n % len(stage.urls)]).__aenter__() for n in range(CLIENTS)]
-
-        async def keep_on(
-            lane: Lane,
-            verb: str = verb,
-            left: Iterator[int] = left,
-            took: list[float] = took,
-        ) -> None:
-            nonlocal failed
-            for number in left:
-                path = "/work_pools/queues/queues"
-                began = perf_counter()
-                if verb == "create":
-                    answer = await lane.send("POST", path, {"name": f"q{number}"})
-                elif verb == "delete":
-                    answer = await lane.send("DELETE", f"{path}/q{number}")
-                else:
-                    body = {"priority": number % 20 + 1}
-                    answer = await lane.send("PATCH", f"{path}/q{number}", body)
-                took.append(perf_counter() - began)
-                failed += answer.status >= 300
-
-        await asyncio.gather(*(keep_on(lane) for lane in lanes))
-        for lane in lanes:
-            await lane.__aexit__()
-        growth = median(took[-EDGE:]) / median(took[:EDGE])
-        what = f"{CLIENTS} clients {verb} {QUEUES} queues: the last by the first"
-        figures.append(Figure("P11", what, stage.db, growth, "", MOST_GROWTH))
-    figures.append(Figure("P11", "failed of them", stage.db, failed, "", 0))
-    return figures
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat()
+def _new_run() -> dict[str, object]:
+    details = {"scheduled_time": datetime.now(UTC).isoformat()}
+    return {"state": {"type": "SCHEDULED", "state_details": details}}

@@ -1,22 +1,18 @@
-"""How long after its time a run is started, by an idle worker that waits for it.
+"""P7: how long after its time a run is started, by an idle worker that waits for it.
 
-    python -m bench.due_starts [--runs 60]
-
-A server and one `forebay worker start` of a process pool, whose runs tell the time. Printed are
+A server and one `forebay worker start` of a process pool, whose runs tell the time. Found are
 milliseconds after the scheduled time, of the process by its own clock and of the states, and the
-processor's time that the worker spent on each run; a 95th percentile of processes above the target
-ends this script with code 1. Runs are claimed before their time, hence PENDING is negative.
+processor's time that the worker spent on each run. Runs are claimed before their time, hence
+PENDING is negative.
 """
 
-import argparse
-import os
 import subprocess
-import sys
-import tempfile
 import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
+from bench.commands import FOREBAY, URL, serving
+from bench.figures import Figure
+from bench.meter import percentile, process_clock
 from forebay.calls import deployments, flow_runs, flows, logs, work_pools
 from forebay.client import Client
 from forebay.settings import ClientSettings
@@ -26,17 +22,19 @@ from forebay.wire.flows import FlowCreate
 from forebay.wire.states import StateCreate, StateDetails, StateType
 from forebay.wire.work_pools import WorkPoolCreate
 
-FOREBAY = str(Path(sys.executable).parent / "forebay")
 POOL = "bench"
+STARTED = "started"
 FIRST_SECONDS, APART_SECONDS = 3.0, 0.3
-TARGET_MS = 100
+RUNS_EACH_SECOND = 10  # of the time of other measurements
+MOST_MS = {StateType.PENDING: {50: 20, 99: 100}, STARTED: {95: 100}}  # by the hundredth of runs
 STATES = (StateType.PENDING, StateType.RUNNING)
 NOT_ENDED = (StateType.SCHEDULED, *STATES)
-STARTED = "started"
 COMMAND = "date +%s.%N"  # seconds since 1970
 
 
-def measured(client: Client, runs: int) -> tuple[dict[str, list[float]], float]:
+def started(
+    client: Client, environment: dict[str, str], runs: int
+) -> tuple[dict[str, list[float]], float]:
     """How many milliseconds after its time each run came to each stage; CPU ms of each run."""
     variables = {"properties": {"command": {"type": "string", "default": COMMAND}}}
     template = {"job_configuration": {"command": "{{ command }}"}, "variables": variables}
@@ -48,12 +46,12 @@ def measured(client: Client, runs: int) -> tuple[dict[str, list[float]], float]:
         deployments.create(DeploymentCreate(name=POOL, flow_id=flow.id, work_pool_name=POOL))
     )
     worker = subprocess.Popen(
-        [FOREBAY, "worker", "start", "--pool", POOL], stdout=subprocess.DEVNULL
+        [FOREBAY, "worker", "start", "--pool", POOL], env=environment, stdout=subprocess.DEVNULL
     )
     try:
         while not client.send(work_pools.workers(POOL)):
             time.sleep(0.1)
-        spent = cpu_seconds(worker.pid)
+        spent = _own_ms(worker.pid)
         first = datetime.now(UTC) + timedelta(seconds=FIRST_SECONDS)
         due = {}
         for number in range(runs):
@@ -65,56 +63,40 @@ def measured(client: Client, runs: int) -> tuple[dict[str, list[float]], float]:
             due[client.send(deployments.create_flow_run(deployment.id, body)).id] = at
         while client.send(flow_runs.filter(pool_names=[POOL], state_types=NOT_ENDED, limit=1)):
             time.sleep(1)
-        spent = cpu_seconds(worker.pid) - spent
+        spent = _own_ms(worker.pid) - spent
         late: dict[str, list[float]] = {name: [] for name in (*STATES, STARTED)}
         for id, at in due.items():
             for found in client.send(flow_runs.states(id)):
                 if found.type in late:
                     late[found.type].append((found.timestamp - at).total_seconds() * 1000)
             told = client.send(logs.filter(flow_run_id=id))
-            started = next(float(line.message) for line in told if line.name == "stdout")
-            late[STARTED].append((started - at.timestamp()) * 1000)
-        return late, spent * 1000 / runs
+            told_at = next(float(line.message) for line in told if line.name == "stdout")
+            late[STARTED].append((told_at - at.timestamp()) * 1000)
+        return late, spent / runs
     finally:
         worker.terminate()
         worker.wait()
 
 
-def cpu_seconds(pid: int) -> float:
+def _own_ms(pid: int) -> float:
     """The processor's time that a process has used, without its children."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return time.clock_gettime(process_clock(pid)) * 1000
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--runs", type=int, default=60)
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        for name in [*os.environ]:
-            if name.startswith(("FOREBAY_", "PREFECT_")):
-                del os.environ[name]
-        os.environ["FOREBAY_HOME"] = folder
-        server = subprocess.Popen(
-            [FOREBAY, "server", "start", "--port", "0"], stdout=subprocess.PIPE
-        )
-        try:
-            assert server.stdout is not None
-            server.stdout.readline()
-            with Client(ClientSettings.load()) as client:
-                late, cpu = measured(client, options.runs)
-        finally:
-            server.terminate()
-            server.wait()
-    print(f"{'state':<10} {'runs':>5} {'median ms':>10} {'p95 ms':>8} {'worst ms':>9}")
+def measure(seconds: float) -> list[Figure]:
+    """How late processes start and states come, and what a run costs the worker."""
+    runs = max(20, int(RUNS_EACH_SECOND * seconds))
+    with (
+        serving("--no-auth") as environment,
+        Client(ClientSettings(api_url=environment[URL])) as client,
+    ):
+        late, cpu = started(client, environment, runs)
+    figures = []
     for name, times in late.items():
-        times.sort()
-        middle, high = times[len(times) // 2], times[int(len(times) * 0.95)]
-        print(f"{name:<10} {len(times):>5} {middle:>10.0f} {high:>8.0f} {times[-1]:>9.0f}")
-    print(f"processor's time of the worker, a run: {cpu:.0f} ms")
-    if high > TARGET_MS:
-        raise SystemExit(1)
-
-
-if __name__ == "__main__":
-    main()
+        for hundredth in (50, 95, 99):
+            most = MOST_MS.get(name, {}).get(hundredth)
+            line = f"run due → {name} by `forebay worker start`: p{hundredth}"
+            value = percentile(times, hundredth / 100)
+            figures.append(Figure("P7", line, "sqlite", value, "ms", most))
+    line = "the worker's own CPU, a run"
+    return [*figures, Figure("P7", line, "sqlite", cpu, "ms")]

@@ -1,75 +1,56 @@
 """P6: whether dispatch costs the same beside millions of runs that have ended."""
 
-from collections.abc import Awaitable, Callable
-from uuid import UUID
-
-from sqlalchemy import text
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
 
 from bench import seeds
-from bench.claims import polls
 from bench.delivery import by_own_protocol, by_stock_protocol
-from bench.meter import Cost
-from bench.stage import Figure, Stage, connect
+from bench.figures import Figure
+from bench.flatness import MOST_GROWTH_BESIDE, ROUNDS, Side, compare, side_of
+from bench.lanes import Work, drive
+from bench.meter import Cost, in_turns, middle
+from bench.stage import Stage
 
-FINISHED = 1_000_000
+FINISHED = 200_000
 FINISHED_LARGE = 5_000_000
-DUE = 15_000  # runs; more than are delivered before they are counted anew
+DELIVERED_A_SECOND = 2_000  # more than are delivered
 LANES = 4
-REPEATS = 3
 POOL = "finished"
-MOST_GROWTH = 1.1
+PROTOCOLS: dict[str, Callable[[Counter[str]], Work]] = {
+    "runs by claims of 10 and reports": partial(by_own_protocol, POOL),
+    "runs by polls and proposals": partial(by_stock_protocol, LANES, POOL),
+}
 
 
 async def measure(stage: Stage) -> list[Figure]:
-    """CPU of a poll and of whole deliveries, with the finished runs by without them."""
-    async with stage.lane() as lane:
-        await seeds.pool(lane, POOL, queues=4)
-        deployment = await seeds.deployment(lane, POOL, "queue-1")
-        run = await seeds.due_run(lane, deployment)
-    before = await _costs(stage, run)
-    number = FINISHED_LARGE if stage.is_large else FINISHED
-    await seeds.finished(stage.database, run, number)
-    await _settle(stage)
-    after = await _costs(stage, run)
-    figures = []
-    for what, cost in before.items():
-        beside = f"{what} with {number:,} finished runs"
-        grown = after[what] / cost
-        figures += [
-            Figure("P6", what, stage.db, cost, "ms"),
-            Figure("P6", beside, stage.db, after[what], "ms"),
-            Figure("P6", f"{beside} by one without", stage.db, grown, "", MOST_GROWTH),
-        ]
-    return figures
+    """CPU and time of polls and claims, and CPU of whole deliveries, by those without them."""
+    async with stage.beside() as few:
+        small, grown = await side_of(few, POOL), await side_of(stage, POOL)
+        number = FINISHED_LARGE if stage.is_large else FINISHED
+        await seeds.finished(stage.database, grown.example, number)
+        beside = f"{number:,} finished runs"
+        figures = await compare(small, grown, beside, MOST_GROWTH_BESIDE)
+        for what, protocol in PROTOCOLS.items():
+            costs = await in_turns(
+                ROUNDS,
+                {
+                    "small": partial(_delivered, small, protocol),
+                    "grown": partial(_delivered, grown, protocol),
+                },
+            )
+            growth = middle(costs["grown"], _cpu) / middle(costs["small"], _cpu)
+            line = f"{what} with {beside} by those without: CPU"
+            figures.append(Figure("P6", line, stage.db, growth, bound=MOST_GROWTH_BESIDE))
+        return figures
 
 
-async def _settle(stage: Stage) -> None:
-    """Have the database do now what it would do by itself beside what is measured."""
-    if stage.db == "sqlite":
-        async with stage.database.read() as db:
-            await db.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
-    else:
-        connection = await connect(stage.ground.database_url)
-        await connection.execute("VACUUM ANALYZE")
-        await connection.execute("CHECKPOINT")
-        await connection.close()
+async def _delivered(side: Side, protocol: Callable[[Counter[str]], Work]) -> Cost:
+    """Deliver runs, of which there are enough."""
+    stage = side.stage
+    await side.add(int(DELIVERED_A_SECOND * stage.seconds))
+    return await drive(stage.urls, LANES, stage.seconds, stage.meter(), protocol(Counter()))
 
 
-async def _costs(stage: Stage, run: UUID) -> dict[str, float]:
-    """CPU of each operation in milliseconds, the least of some repeats."""
-
-    async def stock() -> Cost:
-        return (await by_stock_protocol(stage, LANES, POOL))[0]
-
-    operations: dict[str, Callable[[], Awaitable[Cost]]] = {
-        "a poll of 10": lambda: polls(stage, POOL),
-        "a run by claims of 10 and reports": lambda: by_own_protocol(stage, LANES, POOL),
-        "a run by polls and proposals": stock,
-    }
-    found: dict[str, float] = {}
-    for what, operation in operations.items():
-        for _ in range(REPEATS):
-            await seeds.backlog(stage.database, run, DUE)
-            cost = (await operation()).each
-            found[what] = min(cost, found.get(what, cost))
-    return found
+def _cpu(cost: Cost) -> float:
+    return cost.each

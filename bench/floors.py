@@ -40,12 +40,16 @@ async def floor(stage: Stage) -> AsyncIterator[tuple[str, Meter]]:
         await process.wait()
 
 
-async def calls(stage: Stage, path: str, lanes: int, each: int) -> Cost:
-    """What it costs to call `path` of the floor server, which does `each` operations."""
+async def calls(stage: Stage, path: str, lanes: int) -> Cost:
+    """What it costs to call `path` of the floor server, which tells the runs that it took, or
+    their number; without an answer a call is one operation.
+    """
     async with floor(stage) as (url, meter):
 
         async def call(lane: Lane, _number: int) -> int:
-            await lane.ok("POST", path)
-            return each
+            done = await lane.ok("POST", path)
+            if done is None:
+                return 1
+            return len(done) if isinstance(done, list) else int(done)
 
         return await drive([url], lanes, stage.seconds, meter, call)

@@ -2,12 +2,13 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from bench.meter import Cost, Meter
+from bench.meter import Cost, Meter, percentile
 
 
 @dataclass(frozen=True)
@@ -32,18 +33,29 @@ class Lane:
         self._writer: asyncio.StreamWriter | None = None
 
     async def __aenter__(self) -> Self:
-        self._reader, self._writer = await asyncio.open_connection(self.host, self.port)
+        await self.open()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        assert self._writer is not None
-        self._writer.close()
+        self.close()
+
+    async def open(self) -> None:
+        """Connect, or connect again."""
+        self._reader, self._writer = await asyncio.open_connection(self.host, self.port)
+
+    def close(self) -> None:
+        """End the connection, if there is one."""
+        if self._writer is not None:
+            self._writer.close()
 
     async def send(
         self, method: str, path: str, value: Any = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
         """The answer to a request; a value is sent as JSON."""
         assert self._reader is not None and self._writer is not None
+        if self._reader.at_eof():  # the server ends connections that were idle for seconds
+            self.close()
+            await self.open()
         body = b"" if value is None else json.dumps(value).encode()
         lines = [f"{method} {self.prefix}{path} HTTP/1.1", f"host: {self.host}:{self.port}"]
         if body:
@@ -81,24 +93,49 @@ class Lane:
 Work = Callable[[Lane, int], Awaitable[int]]  # a connection and its number; operations done
 
 
-async def drive(urls: list[str], lanes: int, seconds: float, meter: Meter, work: Work) -> Cost:
-    """Let `lanes` connections, spread over servers, do `work` again and again for a time."""
-    made = [Lane(urls[number % len(urls)]) for number in range(lanes)]
-    for lane in made:
-        await lane.__aenter__()
-    loop = asyncio.get_running_loop()
-    done = 0
+async def drive(
+    urls: list[str],
+    lanes: int,
+    seconds: float,
+    meter: Meter,
+    work: Work,
+    *,
+    most: int | None = None,
+    warm_up: float = 0.0,
+) -> Cost:
+    """Let `lanes` connections, spread over servers, do `work` again and again for a time.
 
-    async def keep_on(lane: Lane, number: int, until: float) -> None:
-        nonlocal done
-        while loop.time() < until:
+    `most` ends it sooner: so many times in all. One time should be one request. What is done in
+    the seconds of `warm_up` before does not count.
+    """
+    made = [Lane(urls[number % len(urls)]) for number in range(lanes)]
+    await asyncio.gather(*(lane.open() for lane in made))
+    loop = asyncio.get_running_loop()
+    begun = done = 0
+    ends = loop.time() + warm_up + seconds
+    took: list[float] = []
+
+    async def keep_on(lane: Lane, number: int) -> None:
+        nonlocal begun, done
+        while loop.time() < ends and (most is None or begun < most):
+            begun += 1
+            began = time.perf_counter()
             made_now = await work(lane, number)
+            took.append(time.perf_counter() - began)
             done += made_now  # after the wait: others have added meanwhile
 
-    meter.start()
-    until = loop.time() + seconds
-    await asyncio.gather(*(keep_on(lane, number, until) for number, lane in enumerate(made)))
-    cost = meter.stop(done)
-    for lane in made:
-        await lane.__aexit__()
-    return cost
+    async def start_counting() -> None:
+        nonlocal done
+        await asyncio.sleep(warm_up)
+        done = 0
+        took.clear()
+        meter.start()
+
+    try:
+        meter.start()
+        counting = [start_counting()] if warm_up else []
+        await asyncio.gather(*counting, *(keep_on(lane, n) for n, lane in enumerate(made)))
+        return meter.stop(done, percentile(took, 0.5) * 1000 if took else 0.0)
+    finally:
+        for lane in made:
+            lane.close()

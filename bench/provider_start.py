@@ -1,6 +1,6 @@
-"""What `terraform plan` costs with our provider, against a bare grpcio provider.
+"""P15, P16: what `terraform plan` costs with our provider, against a bare grpcio provider.
 
-    python bench/provider_start.py [--rounds 10] [--many 500] [--tf PYTHON]
+    python -m bench.provider_start [--seconds 4] [--tf PYTHON]
 
 Both are run in turns, so that a busy machine slows both. CPU is the user and system time of
 Terraform and everything that it starts, without the server's. Three plans are measured: of a pool
@@ -27,9 +27,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from bench.commands import HOME, URL, serving
+from bench.figures import ANY, Figure, table
 from forebay_provider import installation
 
-TARGET_RATIO, TARGET_RATIO_OF_MANY, TARGET_RATIO_TO_TF, TARGET_REQUESTS = 1.35, 1.6, 1.0, 20
+MOST_RATIO, MOST_RATIO_OF_MANY, MOST_RATIO_TO_TF, MOST_REQUESTS = 1.35, 1.6, 1.0, 20
+MANY_OBJECTS = 500
+ROUNDS_EACH_SECOND = 2  # of the time of other measurements
 SOURCES = {
     "bare": "example.com/bench/bare",
     "tf": "example.com/bench/tf",
@@ -76,9 +80,7 @@ def prepare(
     source = f'{name} = {{ source = "{SOURCES[name]}" }}'
     block = f"terraform {{\n  required_providers {{\n    {source}\n  }}\n}}\n"
     (work / "main.tf").write_text(block + configuration)
-    subprocess.run(
-        ["terraform", "init"], cwd=work, env=environment, check=True, capture_output=True
-    )
+    terraform(work, environment, "init")
     return work
 
 
@@ -98,29 +100,17 @@ def install(mirror: Path, interpreters: dict[str, str]) -> None:
         script.chmod(0o755)
 
 
-@contextmanager
-def server(environment: dict[str, str]) -> Iterator[None]:
-    """A Forebay server; its address and token are put into `environment`."""
-    program = Path(sys.executable).with_name("forebay")
-    process = subprocess.Popen(
-        [program, "server", "start", "--port", "0", "--no-services", "--no-auth"],
-        env=environment,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    environment["FOREBAY_API_URL"] = process.stdout.readline().split()[-1]
-    yield
-    process.terminate()
-    process.communicate()
-
-
 def terraform(work: Path, environment: dict[str, str], *arguments: str) -> None:
+    """Run Terraform in a working folder. Raises `RuntimeError` with what it said."""
     command = ["terraform", *arguments, "-input=false"]
-    subprocess.run(command, cwd=work, env=environment, check=True, capture_output=True)
+    ended = subprocess.run(
+        command, cwd=work, env=environment, capture_output=True, text=True, check=False
+    )
+    if ended.returncode:
+        raise RuntimeError(f"terraform {arguments[0]} in {work.name}: {ended.stderr[-2000:]}")
 
 
-def measure(work: Path, environment: dict[str, str]) -> tuple[float, float]:
+def cost(work: Path, environment: dict[str, str]) -> tuple[float, float]:
     """CPU and wall seconds of one plan."""
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     terraform(work, environment, "plan")
@@ -136,78 +126,123 @@ def requests_of_plan(work: Path, environment: dict[str, str]) -> int:
 
 
 def compare(
+    target: str,
     title: str,
     works: dict[str, Path],
     environment: dict[str, str],
     rounds: int,
-    ratio: float = TARGET_RATIO,
+    most: tuple[float, float | None],
     base: str = "bare",
-) -> None:
-    """Measure all in turns and print medians, and the ratio of ours to `base`."""
-    figures: dict[str, list[tuple[float, float]]] = {name: [] for name in works}
+) -> list[Figure]:
+    """Plan all in turns; the medians of ours by those of `base`, with bounds for CPU and wall."""
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in works}
     for work in works.values():
-        measure(work, environment)  # writes bytecode and keeps the certificate
+        cost(work, environment)  # writes bytecode and keeps the certificate
     for _ in range(rounds):
         for name, work in works.items():
-            figures[name].append(measure(work, environment))
-    print(f"{title} (median of {rounds})")
-    medians: dict[str, tuple[float, float]] = {}
-    for name, runs in figures.items():
-        cpu, wall = (statistics.median(column) for column in zip(*runs, strict=True))
-        medians[name] = cpu, wall
-        print(f"  {name:8} {cpu:.3f} s CPU  {wall:.3f} s wall")
-    (cpu, wall), (base_cpu, base_wall) = (medians.pop(name) for name in ("forebay", base))
-    target = f"target: at most {ratio} CPU and wall"
-    print(f"  {'ratio':8} {cpu / base_cpu:.2f} CPU     {wall / base_wall:.2f} wall    ({target})")
+            found[name].append(cost(work, environment))
+    medians = {
+        name: [statistics.median(column) for column in zip(*runs, strict=True)]
+        for name, runs in found.items()
+    }
+    figures = []
+    columns = zip(("CPU", "wall"), medians["forebay"], medians[base], most, strict=True)
+    for kind, ours, floor, bound in columns:
+        figures += [
+            Figure(target, f"{title}: {kind}", ANY, ours, "s", floor=floor),
+            Figure(
+                target, f"{title}: {kind} by the {base} provider's", ANY, ours / floor, "", bound
+            ),
+        ]
+    return figures
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--many", type=int, default=500, help="resources of the last plan")
-    parser.add_argument("--tf", metavar="PYTHON", help="a Python that has the package tf")
-    options = parser.parse_args()
-    rounds, many = options.rounds, options.many
+@contextmanager
+def installed(tf: str | None) -> Iterator[tuple[Path, dict[str, str]]]:
+    """A folder, and the environment in which Terraform finds the providers that are there."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        others = {"bare": sys.executable} | ({"tf": options.tf} if options.tf else {})
-        install(folder / "mirror", others)
+        install(folder / "mirror", {"bare": sys.executable} | ({"tf": tf} if tf else {}))
         configuration = folder / "terraformrc"
         path = json.dumps(str(folder / "mirror"))
         configuration.write_text(
             f"provider_installation {{\n  filesystem_mirror {{ path = {path} }}\n}}\n"
         )
-        environment = {
-            **os.environ,
-            "TF_CLI_CONFIG_FILE": str(configuration),
-            "CHECKPOINT_DISABLE": "1",
-            "FOREBAY_HOME": str(folder / "home"),
-        }
-        works = {
-            name: prepare(folder, name, environment, CONFIGURATIONS[name])
-            for name in (*others, "forebay")
-        }
-        if options.tf:
-            title = "plan of a pool to create, with our whole schema"
-            beside = {name: works[name] for name in ("tf", "forebay")}
-            compare(title, beside, environment, rounds, TARGET_RATIO_TO_TF, "tf")
-            del works["tf"]
-        compare("plan of a pool to create", works, environment, rounds)
-        with server(environment):
-            for work in works.values():
-                terraform(work, environment, "apply", "-auto-approve")
-            compare("plan of a pool that has not changed", works, environment, rounds)
-            counts = {"many": many, "pools": many // 5, "queues": many - many // 5}
-            works = {
-                name: prepare(folder, name, environment, text.format(**counts), "many")
-                for name, text in MANY.items()
-            }
-            for work in works.values():
-                terraform(work, environment, "apply", "-auto-approve")
-            title = f"plan of {many} objects that have not changed"
-            compare(title, works, environment, max(1, rounds // 3), TARGET_RATIO_OF_MANY)
-            sent = requests_of_plan(works["forebay"], environment)
-            print(f"  requests {sent}    (target: at most {TARGET_REQUESTS})")
+        yield (
+            folder,
+            {
+                **os.environ,
+                "TF_CLI_CONFIG_FILE": str(configuration),
+                "CHECKPOINT_DISABLE": "1",
+                "FOREBAY_HOME": str(folder / "home"),
+            },
+        )
 
 
-main()
+def measure(seconds: float) -> list[Figure]:
+    """Plans of one object to create, of one that exists, and of many."""
+    rounds = max(3, int(ROUNDS_EACH_SECOND * seconds))
+    both = (MOST_RATIO, MOST_RATIO)
+    with installed(None) as (folder, environment):
+        works = _prepared(folder, environment, "bare", "forebay")
+        figures = compare("P15", "plan of a pool to create", works, environment, rounds, both)
+        with serving("--no-services", "--no-auth") as served:
+            environment |= {name: served[name] for name in (HOME, URL)}
+            for work in works.values():
+                terraform(work, environment, "apply", "-auto-approve")
+            title = "plan of a pool that has not changed"
+            figures += compare("P15", title, works, environment, rounds, both)
+            figures += _many(folder, environment, max(3, rounds // 2))
+        return figures
+
+
+def _many(folder: Path, environment: dict[str, str], rounds: int) -> list[Figure]:
+    pools = MANY_OBJECTS // 5
+    counts = {"pools": pools, "queues": MANY_OBJECTS - pools}
+    works = {
+        name: prepare(folder, name, environment, text.format(**counts), "many")
+        for name, text in MANY.items()
+    }
+    for work in works.values():
+        terraform(work, environment, "apply", "-auto-approve")
+    title = f"plan of {MANY_OBJECTS} objects that have not changed"
+    sent = requests_of_plan(works["forebay"], environment)
+    bounds = (MOST_RATIO_OF_MANY, None)
+    return [
+        *compare("P16", title, works, environment, rounds, bounds),
+        Figure("P16", f"{title}: requests", ANY, sent, bound=MOST_REQUESTS),
+    ]
+
+
+def against_tf(tf: str, seconds: float) -> list[Figure]:
+    """Our plan, with the whole schema loaded, by that of a provider on the package `tf`."""
+    rounds = max(3, int(ROUNDS_EACH_SECOND * seconds))
+    with installed(tf) as (folder, environment):
+        works = _prepared(folder, environment, "tf", "forebay")
+        return compare(
+            "P15",
+            "plan of a pool to create, with our whole schema",
+            works,
+            environment,
+            rounds,
+            (MOST_RATIO_TO_TF, MOST_RATIO_TO_TF),
+            "tf",
+        )
+
+
+def _prepared(folder: Path, environment: dict[str, str], *names: str) -> dict[str, Path]:
+    return {name: prepare(folder, name, environment, CONFIGURATIONS[name]) for name in names}
+
+
+def main() -> None:
+    """What `make bench` measures of the provider, or the comparison with `tf`."""
+    parser = argparse.ArgumentParser(prog="python -m bench.provider_start")
+    parser.add_argument("--seconds", type=float, default=4.0, help="the more, the more repeats")
+    parser.add_argument("--tf", metavar="PYTHON", help="a Python that has the package tf")
+    options = parser.parse_args()
+    figures = against_tf(options.tf, options.seconds) if options.tf else measure(options.seconds)
+    print(table(figures))
+
+
+if __name__ == "__main__":
+    main()

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
+    Integer,
     Select,
     Table,
     Text,
@@ -21,6 +22,7 @@ from sqlalchemy import (
     insert,
     literal,
     literal_column,
+    null,
     select,
     text,
 )
@@ -30,14 +32,19 @@ from bench.lanes import Lane
 from forebay_server.claims.tables import claims
 from forebay_server.db.columns import UtcDateTime
 from forebay_server.db.engine import Database, Transaction
+from forebay_server.flow_runs.rules import LATE
 from forebay_server.flow_runs.tables import flow_run_states, flow_runs
 from forebay_server.work_pools.tables import work_pools
 from forebay_server.work_queues.tables import work_queues
+from forebay_server.workers.tables import WorkerRow
+from forebay_server.workers.tables import workers as worker_rows
 
 CHUNK = 50_000  # rows of one statement, so that none runs into the time limit
 SOME_TIME_AGO = timedelta(days=1)
 
+SOME_ROWS = 1_000  # above these the planner is told
 Values = Mapping[str, ColumnElement[Any] | Any]
+Example = Mapping[str, Any]  # a row as it was when it was new, which others are made like
 
 
 async def pool(lane: Lane, name: str, *, queues: int = 0, **fields: Any) -> dict[str, Any]:
@@ -56,32 +63,33 @@ async def deployment(lane: Lane, pool: str, queue: str = "default", name: str = 
     return str((await lane.ok("POST", "/deployments/", body))["id"])
 
 
-async def due_run(lane: Lane, deployment: str) -> UUID:
-    """The id of a run that is due."""
+async def due_run(lane: Lane, database: Database, deployment: str) -> Example:
+    """A run that is due, as an example for more of them."""
     due = (datetime.now(UTC) - timedelta(minutes=5)).isoformat()
     state = {"type": "SCHEDULED", "state_details": {"scheduled_time": due}}
-    body = {"state": state}
-    made = await lane.ok("POST", f"/deployments/{deployment}/create_flow_run", body)
-    return UUID(made["id"])
+    made = await lane.ok("POST", f"/deployments/{deployment}/create_flow_run", {"state": state})
+    return await _row(database, flow_runs, UUID(made["id"]))
 
 
-async def backlog(database: Database, run: UUID, number: int) -> None:
-    """So many due runs more like `run`, each a millisecond later."""
+async def backlog(database: Database, example: Example, number: int) -> None:
+    """So many due runs more, each a millisecond later than the one before."""
     made = datetime.now(UTC)
     for first, last in _chunks(number):
-        due = _later(database.dialect, flow_runs.c.next_scheduled_start_time, first)
+        at = literal(example["next_scheduled_start_time"], UtcDateTime)
+        due = _later(database.dialect, at, first)
         values = {
             "id": _id_at(database.dialect, made, first),
             "name": _named("run", first),
             "next_scheduled_start_time": due,
             "expected_start_time": due,
+            "state_name": literal(LATE),  # as the server itself would name them, one by one
         }
-        await _multiply(database, flow_runs, flow_runs.c.id == run, last - first, values)
-    await _analyze(database)
+        await _multiply(database, flow_runs, example, last - first, values)
+    await _settle(database, number)
 
 
-async def finished(database: Database, run: UUID, number: int) -> None:
-    """So many finished runs more like `run`, each with its history and its ended claim.
+async def finished(database: Database, example: Example, number: int) -> None:
+    """So many finished runs more, each with its history and its ended claim.
 
     Each statement makes a chunk of rows of what is in the database already.
     """
@@ -96,9 +104,9 @@ async def finished(database: Database, run: UUID, number: int) -> None:
             "state_timestamp": ended,
             "start_time": ended,
             "end_time": ended,
-            "next_scheduled_start_time": literal(None, UtcDateTime),
+            "next_scheduled_start_time": None,
         }
-        await _multiply(database, flow_runs, flow_runs.c.id == run, last - first, values)
+        await _multiply(database, flow_runs, example, last - first, values)
         is_new = flow_runs.c.end_time.between(
             at + timedelta(milliseconds=first + 1), at + timedelta(milliseconds=last)
         )
@@ -107,7 +115,7 @@ async def finished(database: Database, run: UUID, number: int) -> None:
                 states = _states(database.dialect, place, type)
                 await _add(db, flow_run_states, states.where(is_new))
             await _add(db, claims, _ended_claims(database.dialect).where(is_new))
-    await _analyze(database)
+    await _settle(database, number)
 
 
 def _states(dialect: str, place: int, type: str) -> Select[Any]:
@@ -145,11 +153,22 @@ async def _add(db: Transaction, table: Table, rows: Select[Any]) -> None:
     await db.execute(insert(table).from_select([c.name for c in rows.selected_columns], rows))
 
 
+async def workers(database: Database, pool: UUID, number: int) -> None:
+    """So many workers `worker 0` … of a pool that have been heard."""
+    example = WorkerRow(work_pool_id=pool, name="", last_heartbeat_time=datetime.now(UTC))
+    values = {
+        "id": _new_id(database.dialect),
+        "name": literal("worker ", Text) + cast(_n() - 1, Text),
+    }
+    await _multiply(database, worker_rows, example.model_dump(), number, values)
+    await _settle(database, number)
+
+
 async def other_pools(database: Database, pool: UUID, number: int) -> None:
     """So many pools more like `pool`, each with a queue of its own."""
-    is_like = work_pools.c.id == pool
+    example = await _row(database, work_pools, pool)
     values = {"id": _new_id(database.dialect), "name": _named("other", 0)}
-    await _multiply(database, work_pools, is_like, number, values)
+    await _multiply(database, work_pools, example, number, values)
     async with database.write() as db:
         queue = select(
             _new_id(database.dialect),
@@ -164,20 +183,32 @@ async def other_pools(database: Database, pool: UUID, number: int) -> None:
         columns = ["id", "created", "updated", "work_pool_id", "name"]
         columns += ["is_paused", "priority", "status"]
         await db.execute(insert(work_queues).from_select(columns, queue))
-    await _analyze(database)
+    await _settle(database, number)
+
+
+async def _row(database: Database, table: Table, id: UUID) -> Example:
+    async with database.read() as db:
+        found = await db.row(select(table).where(table.c.id == id))
+    assert found is not None
+    return dict(found._mapping)
 
 
 async def _multiply(
-    database: Database, table: Table, which: Any, number: int, values: Values
+    database: Database, table: Table, example: Example, number: int, values: Values
 ) -> None:
-    """Insert `number` copies of one row, with some columns given anew."""
-    columns = [values.get(column.name, column) for column in table.columns]
-    rows = (
-        select(*columns).select_from(table).join(_numbers(database.dialect, number), text("1=1"))
-    )
+    """Insert `number` rows like the example, with some columns given anew."""
+    columns = []
+    for column in table.columns:
+        value = values.get(column.name, example[column.name])
+        if value is None:
+            value = cast(null(), column.type)
+        elif not isinstance(value, ColumnElement):
+            value = literal(value, column.type)
+        columns.append(value.label(column.name))
+    rows = select(*columns).select_from(_numbers(database.dialect, number))
     async with database.write() as db:
         names = [column.name for column in table.columns]
-        await db.execute(insert(table).from_select(names, rows.where(which)))
+        await db.execute(insert(table).from_select(names, rows))
 
 
 def _numbers(dialect: str, number: int) -> Any:
@@ -190,7 +221,7 @@ def _numbers(dialect: str, number: int) -> Any:
 
 
 def _n() -> ColumnElement[Any]:
-    return text("numbers.n")  # type: ignore[return-value]
+    return literal_column("numbers.n", Integer)
 
 
 def _named(prefix: str, first: int) -> ColumnElement[str]:
@@ -239,10 +270,20 @@ def _shifted(dialect: str, at: ColumnElement[Any], milliseconds: str) -> ColumnE
     return at + text(f"{milliseconds} * interval '1 millisecond'")
 
 
-async def _analyze(database: Database) -> None:
-    """Tell the planner of the new size, as the database does by itself after a while."""
-    async with database.write() as db:
-        await db.execute(text("ANALYZE"))
+async def _settle(database: Database, number: int) -> None:
+    """Have the database do now, after so many new rows, what it would do while it is measured."""
+    if number < SOME_ROWS:
+        return
+    if database.dialect == "sqlite":
+        async with database.write() as db:
+            await db.execute(text("ANALYZE"))
+        async with database.read() as db:
+            await db.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
+        return
+    async with database.engine.connect() as connection:
+        await connection.execution_options(isolation_level="AUTOCOMMIT")
+        await connection.execute(text("VACUUM (ANALYZE)"))
+        await connection.execute(text("CHECKPOINT"))
 
 
 def _chunks(number: int) -> list[tuple[int, int]]:

@@ -1,10 +1,9 @@
-"""What a measurement stands on: servers of its own on a fresh database, and what it found."""
+"""What a measurement stands on: servers of its own on a fresh database."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import asyncpg
 
@@ -12,31 +11,6 @@ from bench.lanes import Lane
 from bench.meter import Meter, parent
 from forebay_server.db.engine import Database
 from tests.reliability.ground import Ground, Options, Server, ground
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One line of the table. `bound` is what `value` may be at most, or at least."""
-
-    target: str  # P1 …
-    what: str
-    db: str
-    value: float
-    unit: str
-    bound: float | None = None
-    is_least: bool = False
-    floor: float | None = None  # the same work without Forebay, measured in the same run
-
-    @property
-    def is_met(self) -> bool | None:
-        """Whether the bound holds; None without one."""
-        if self.bound is None:
-            return None
-        return self.value >= self.bound if self.is_least else self.value <= self.bound
-
-    def as_json(self) -> dict[str, Any]:
-        """The figure with what follows from it."""
-        return {**asdict(self), "is_met": self.is_met}
 
 
 @dataclass
@@ -70,15 +44,34 @@ class Stage:
         async with Lane(self.urls[0]) as lane:
             yield lane
 
+    def new_database(self, name: str, *, is_empty: bool = False) -> str:
+        """URL of a further database of the same kind; blocks.
+
+        SQLite's is a file that is not there yet, hence always empty.
+        """
+        if self.ground.cluster is not None:
+            return self.ground.cluster.new_database(is_empty=is_empty)
+        return f"sqlite+aiosqlite:///{self.ground.folder / f'{name}.db'}"
+
+    @asynccontextmanager
+    async def beside(self) -> AsyncIterator["Stage"]:
+        """A server on a fresh database beside this one, to be measured in turns with it."""
+        url = await asyncio.to_thread(self.new_database, "beside")
+        server = await asyncio.to_thread(self.ground.server, database_url=url)
+        database = Database(url, may_take_long=True)
+        try:
+            yield replace(self, servers=[server], database=database)
+        finally:
+            await database.close()
+            await asyncio.to_thread(server.stop)
+
 
 @asynccontextmanager
-async def stage(
-    db: str, *, servers: int = 1, seconds: float = 4.0, is_large: bool = False
-) -> AsyncIterator[Stage]:
+async def stage(db: str, servers: int, *, seconds: float, is_large: bool) -> AsyncIterator[Stage]:
     """Servers on a fresh database; PostgreSQL waits for its disk, as in earnest."""
     context = ground(Options(db=db, servers=servers, is_durable=True))
     made = await asyncio.to_thread(context.__enter__)  # it has event loops of its own
-    database = Database(made.database_url)
+    database = Database(made.database_url, may_take_long=True)
     try:
         started = await asyncio.to_thread(made.servers)
         pid = await _postmaster(made.database_url) if db == "postgres" else None

@@ -1,6 +1,7 @@
 """A sample provider on the PyPI package `tf`: one type, kept in the state alone.
 
-Run by a Python that has the package; `provider_start.py --tf PYTHON` measures it beside ours.
+Run by a Python that has the package; `python -m bench.provider_start --tf PYTHON` measures it beside
+ours.
 """
 
 from typing import Any

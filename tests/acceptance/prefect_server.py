@@ -13,8 +13,12 @@ from tests.conftest import RunningServer
 START_SECONDS = 120  # it migrates an empty database through its whole history
 
 
-def start_prefect_server(prefect: Path, home: Path) -> RunningServer:
-    """Start it on SQLite and a free port, without services; returns once it answers."""
+def start_prefect_server(prefect: Path, home: Path, **changed: str | None) -> RunningServer:
+    """Start it on SQLite and a free port, without services; returns once it answers.
+
+    `changed` are settings that are to be otherwise, by the names of their variables; None leaves
+    one out.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -29,10 +33,11 @@ def start_prefect_server(prefect: Path, home: Path) -> RunningServer:
         "PREFECT_LOGGING_SERVER_LEVEL": "ERROR",
     }
     log = home / "server.log"
+    environment = {**kept, **settings, **changed}
     with log.open("w") as output:
         process = subprocess.Popen(
             [prefect, "server", "start", "--port", str(port), "--no-services"],
-            env={**kept, **settings},
+            env={name: value for name, value in environment.items() if value is not None},
             stdout=output,
             stderr=output,
             text=True,
