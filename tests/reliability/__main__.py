@@ -53,7 +53,7 @@ PLAYS = (
     Play(
         "interleavings",
         "schedules>=1000|100000 violations<=0",
-        night="--tier night --seconds 14400",
+        night="--tier night --seconds 28800",
     ),
     *(
         Play(
@@ -73,7 +73,7 @@ PLAYS = (
         for db in BOTH
     ),
     *(
-        Play(f"kill_api {db}", "kills>=5|200 lost<=0 half_objects<=0", night="--seconds 1800")
+        Play(f"kill_api {db}", "kills>=5|200 lost<=0 half_objects<=0", night="--seconds 2400")
         for db in BOTH
     ),
     *(
@@ -114,13 +114,13 @@ PLAYS = (
         )
         for db in BOTH
     ),
-    Play("drain", "restarts>=5|50 failed<=0 drain_max_s<=15", night="--seconds 600"),
+    Play("drain", "restarts>=2|50 failed<=0 drain_max_s<=15", night="--seconds 1200"),
     *(Play(f"drain_worker {db}", "stops>=30|510 left<=0 wrong<=0 drain_max_s<=15") for db in BOTH),
     Play("broken_applies", "applies>=10|300 orphans<=0 duplicates<=0 pending<=0 unmended<=0"),
     *(
         Play(
             f"soak {where}",
-            "runs>=100|2000 lost<=0 doubled<=0 over_limit<=0",
+            "runs>=50|1000 lost<=0 doubled<=0 over_limit<=0",
             night="--seconds 1800",
         )
         for where in ("--db sqlite --servers 1", "--db postgres --servers 2")
