@@ -6,7 +6,7 @@ PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null)
 PROTOS_VENV := .venv-protos
 .DEFAULT_GOAL := help
-.PHONY: help setup peers demo dev test check fast scenarios acceptance format lint imports types protos protos-check \
+.PHONY: help setup peers demo dev test check fast scenarios acceptance acceptance-both format lint imports types protos protos-check \
         docs docs-check openapi openapi-check migration lock lock-check bench reliability clean
 
 help: ## list the targets
@@ -74,6 +74,9 @@ scenarios: setup peers ## what each worker type does in each scenario, as a tabl
 
 acceptance: setup peers ## real Terraform against a real server and a real worker
 	@$(BIN)/pytest tests/acceptance
+
+acceptance-both: setup peers ## all tests of Terraform, each that can on the real Prefect's server too
+	@$(BIN)/pytest -n 2 --dist worksteal -m terraform --both-servers tests/acceptance
 
 check: lint imports types protos-check openapi-check docs-check ## static checks
 

@@ -44,6 +44,16 @@ def missing(reason: str) -> NoReturn:
     pytest.skip(reason)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add what the whole suite can be told, whichever part of it runs."""
+    parser.addoption(
+        "--both-servers",
+        action="store_true",
+        help="run every acceptance test that can on the real Prefect's server too, not only "
+        "the most telling ones",
+    )
+
+
 @pytest.fixture(autouse=True)
 def own_environment(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch

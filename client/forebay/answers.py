@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from forebay.calls import Call
-from forebay.errors import BY_STATUS, ApiError, Conflict, FieldProblem, ForebayError, NotFound
+from forebay.errors import (
+    BY_STATUS,
+    ApiError,
+    Conflict,
+    FieldProblem,
+    ForebayError,
+    NoSuchEndpoint,
+    NotFound,
+)
 
 T = TypeVar("T")
 
@@ -71,7 +79,7 @@ def api_error(status: int, content: bytes, api_url: str) -> ApiError:
         kind = ApiError if kind is NotFound else kind
     elif kind is NotFound and body.get("detail") == NO_SUCH_ROUTE:
         body = {"detail": f"{api_url} has no such endpoint; is that the address of the API?"}
-        kind = ApiError
+        kind = NoSuchEndpoint
     problems = _problems(body.get("exception_detail"))
     message = body.get("detail") or body.get("exception_message") or f"HTTP status {status}"
     if problems:

@@ -50,6 +50,12 @@ class NotFound(ApiError):
     status = 404
 
 
+class NoSuchEndpoint(ApiError):
+    """The server has no such path: it is no API, or one without this endpoint."""
+
+    status = 404
+
+
 class Conflict(ApiError):
     """The name is taken, or the object is in use."""
 

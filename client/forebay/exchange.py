@@ -60,7 +60,6 @@ class Exchanger:
         elif settings.basic_auth:
             encoded = base64.b64encode(settings.basic_auth.encode()).decode()
             self.headers["authorization"] = f"Basic {encoded}"
-        self._csrf_client = str(uuid.uuid4())
         self._csrf_headers: dict[str, str] = {}
         self._uses_csrf = settings.csrf == "on"
 
@@ -130,13 +129,16 @@ class Exchanger:
 
     def _read_csrf_token(self) -> Generator[Step, Outcome, None]:
         """Ask for a token; a server that has none needs none (Prefect 3.8.4: 404 or 422)."""
-        path = f"/csrf-token?client={self._csrf_client}"
+        # Each token has a client of its own: of one client the server knows the last token only,
+        # and several may be asked for at once.
+        client = str(uuid.uuid4())
+        path = f"/csrf-token?client={client}"
         asked = Call("GET", path, _csrf_token, is_repeatable=True)
         response = yield from self._try(asked)
         self._uses_csrf = response.status not in (404, 422)
         if self._uses_csrf:
             self._csrf_headers = {
-                "prefect-csrf-client": self._csrf_client,
+                "prefect-csrf-client": client,
                 "prefect-csrf-token": answers.read(asked, response, self.settings.api_url),
             }
 

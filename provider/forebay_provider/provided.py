@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
+from forebay.errors import ForebayError
 from forebay_provider.connection import Connection
 from forebay_provider.data_sources import DATA_SOURCES
 from forebay_provider.ephemeral import EPHEMERALS
@@ -62,7 +63,11 @@ class Provided:
         server than the expected one."""
         if self.connection is None:
             raise Failure(Diagnostic("The provider was used before it was configured"))
-        check_target(self.connection)
+        try:
+            check_target(self.connection)
+        except ForebayError as error:
+            text = "The server did not tell whether it is the expected one"
+            raise Failure(Diagnostic(text, str(error))) from error
         return self.connection
 
 

@@ -1,6 +1,6 @@
 """Whether the server is the one that the configuration expects. Knows no resource."""
 
-from forebay.errors import NotFound
+from forebay.errors import NoSuchEndpoint
 from forebay_provider.api import calls
 from forebay_provider.connection import Connection
 from forebay_provider.framework.diagnostics import Diagnostic, Failure
@@ -18,7 +18,7 @@ def check_target(connection: Connection) -> None:
         return
     try:
         found = str(connection.send(calls.server.identity()).id)
-    except NotFound:
+    except NoSuchEndpoint:
         raise _wrong(f"expected {expected}, and the server tells no id", connection) from None
     if found != expected.lower():
         raise _wrong(f"expected {expected}, and the server is {found}", connection)

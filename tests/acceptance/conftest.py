@@ -14,10 +14,11 @@ import pytest
 from forebay.calls import blocks, concurrency_limits, flows, variables, work_pools
 from forebay.client import Client
 from forebay.settings import ClientSettings
-from tests.acceptance.prefect_server import start_prefect_server
+from tests.acceptance.prefect_server import start_guarded_server
+from tests.acceptance.servers import FOREBAY, PREFECT, servers_of
 from tests.conftest import BIN, RunningServer, missing, require_tool, stop_process
 
-PREFECT = Path(__file__).parents[2] / ".venv-prefect" / "bin" / "prefect"
+PREFECT_COMMAND = Path(__file__).parents[2] / ".venv-prefect" / "bin" / "prefect"
 
 HEADER = """
 terraform {
@@ -130,6 +131,17 @@ class Terraform:
         assert "Traceback" not in done.stdout + done.stderr
         return " ".join(done.stderr.replace("│", " ").split())
 
+    def complaints(self, configuration: str) -> dict[str, str]:
+        """What validation says against each object, by address; by "" what is against none."""
+        self.write(configuration)
+        done = self.run("validate", "-json", is_ok=False)
+        assert done.returncode == 1, done.stdout
+        found: dict[str, str] = {}
+        for told in json.loads(done.stdout)["diagnostics"]:
+            where = told.get("address", "")
+            found[where] = f"{found.get(where, '')} {told['summary']} {told.get('detail', '')}"
+        return found
+
     def resources(self) -> dict[str, dict[str, Any]]:
         """The attributes in state, by address; from the file, as Terraform starts slowly."""
         path = self.folder / "terraform.tfstate"
@@ -210,42 +222,46 @@ def terraform(
     return Terraform(terraform_binary, folder, environment)
 
 
-# For what the provider also does against the real Prefect: one test, both servers.
-ON_BOTH_SERVERS = pytest.mark.parametrize("server_kind", ["forebay", "prefect"])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give each test that says whose server it talks to its servers."""
+    if "server_kind" in metafunc.fixturenames:
+        kinds = servers_of(metafunc.definition, metafunc.config.getoption("both_servers"))
+        if kinds != (FOREBAY,):
+            metafunc.parametrize("server_kind", kinds)
 
 
 @pytest.fixture
 def server_kind() -> str:
     """Whose server a test talks to."""
-    return "forebay"
+    return FOREBAY
+
+
+@pytest.fixture
+def name(server_kind: str) -> str:
+    """A name of a block or a variable: Prefect's take lower case, digits and dashes only."""
+    return {FOREBAY: "für alle", PREFECT: "for-all"}[server_kind]
 
 
 @pytest.fixture
 def emptied_server(server_kind: str, request: pytest.FixtureRequest) -> Iterator[RunningServer]:
     """The server of the whole session: starting one costs more than most tests here."""
-    name = {"forebay": "shared_server", "prefect": "prefect_server"}[server_kind]
+    name = {FOREBAY: "shared_server", PREFECT: "prefect_server"}[server_kind]
     running: RunningServer = request.getfixturevalue(name)
     yield running
-    settings = ClientSettings(api_url=running.api_url, api_key=running.api_key)
-    with Client(settings) as client:
-        for pool in client.send(work_pools.filter()):
-            client.send(work_pools.delete(pool.name))
-        for flow in client.send(flows.filter()):
-            client.send(flows.delete(flow.id))
-        for variable in client.send(variables.filter()):
-            client.send(variables.delete(variable.id))
-        for limit in client.send(concurrency_limits.filter()):
-            client.send(concurrency_limits.delete(limit.id))
-        for document in client.send(blocks.filter()):
-            client.send(blocks.delete(document.id))
+    with Client(ClientSettings.load(running.environment)) as client:
+        for objects in (work_pools, flows, variables, concurrency_limits, blocks):
+            key = "name" if objects is work_pools else "id"
+            while page := client.send(objects.filter()):
+                for each in page:
+                    client.send(objects.delete(getattr(each, key)))
 
 
 @pytest.fixture(scope="session")
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """The real Prefect's own server, one for all tests of the session that ask for it."""
-    if not PREFECT.exists():
+    if not PREFECT_COMMAND.exists():
         missing("the real Prefect is not installed; run: make peers")
-    running = start_prefect_server(PREFECT, tmp_path_factory.mktemp("prefect-server"))
+    running = start_guarded_server(PREFECT_COMMAND, tmp_path_factory.mktemp("prefect-server"))
     yield running
     stop_process(running.process)
 
@@ -253,5 +269,5 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running
 @pytest.fixture
 def client(server: RunningServer) -> Iterator[Client]:
     """The API's client, to look and to meddle behind Terraform's back."""
-    with Client(ClientSettings(api_url=server.api_url, api_key=server.api_key)) as made:
+    with Client(ClientSettings.load(server.environment)) as made:
         yield made

@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2 as httpx
@@ -11,6 +12,32 @@ import httpx2 as httpx
 from tests.conftest import RunningServer
 
 START_SECONDS = 120  # it migrates an empty database through its whole history
+CREDENTIALS = "somebody:a password"
+
+
+@dataclass(frozen=True)
+class GuardedServer(RunningServer):
+    """One that asks for a password and for CSRF tokens, found as Prefect's own clients find it."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment in which clients find this server."""
+        return {
+            **os.environ,
+            "FOREBAY_HOME": str(self.home),
+            "PREFECT_API_URL": self.api_url,
+            "PREFECT_API_AUTH_STRING": CREDENTIALS,
+        }
+
+
+def start_guarded_server(prefect: Path, home: Path) -> GuardedServer:
+    """Start one of these; returns once it answers."""
+    guards = {
+        "PREFECT_SERVER_API_AUTH_STRING": CREDENTIALS,
+        "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true",
+    }
+    running = start_prefect_server(prefect, home, **guards)
+    return GuardedServer(running.api_url, "", home, running.process)
 
 
 def start_prefect_server(prefect: Path, home: Path, **changed: str | None) -> RunningServer:
@@ -30,6 +57,8 @@ def start_prefect_server(prefect: Path, home: Path, **changed: str | None) -> Ru
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
         "PREFECT_SERVER_UI_ENABLED": "false",
+        # It would ask its makers for newer worker types than those it comes with.
+        "https_proxy": "http://127.0.0.1:1",
         "PREFECT_LOGGING_SERVER_LEVEL": "ERROR",
     }
     log = home / "server.log"

@@ -7,7 +7,8 @@ import pytest
 from forebay.calls import blocks
 from forebay.client import Client
 from forebay.wire.blocks import BlockDocumentUpdate
-from tests.acceptance.conftest import ON_BOTH_SERVERS, Expression, Terraform, block
+from tests.acceptance.conftest import Expression, Terraform, block
+from tests.acceptance.servers import ON_BOTH_SERVERS
 from tests.conftest import RunningServer
 
 pytestmark = pytest.mark.terraform
@@ -23,25 +24,27 @@ def server(emptied_server: RunningServer) -> RunningServer:
     return emptied_server
 
 
-def a_secret(value: str, name: str = "a secret ü", **attributes: object) -> str:
+def a_secret(name: str, value: str, **attributes: object) -> str:
     data = json.dumps({"value": value})
     return block(TYPE, type_slug="secret", name=name, data=data, **attributes)
 
 
-def stored(client: Client, name: str = "a secret ü") -> object:
+def stored(client: Client, name: str) -> object:
     found = client.send(blocks.read_by_name("secret", name, include_secrets=True))
     return found.data["value"]
 
 
-def test_a_block_lives_from_create_to_destroy(terraform: Terraform, client: Client) -> None:
-    made = terraform.apply(a_secret("one"))[ADDRESS]
-    empty = terraform.plan(a_secret("one"))
-    planned = terraform.plan(a_secret("two"))
-    changed = terraform.apply(a_secret("two"))[ADDRESS]
-    after = stored(client)
-    renamed = terraform.plan(a_secret("two", name="other"))
+def test_a_block_lives_from_create_to_destroy(
+    terraform: Terraform, client: Client, name: str
+) -> None:
+    made = terraform.apply(a_secret(name, "one"))[ADDRESS]
+    empty = terraform.plan(a_secret(name, "one"))
+    planned = terraform.plan(a_secret(name, "two"))
+    changed = terraform.apply(a_secret(name, "two"))[ADDRESS]
+    after = stored(client, name)
+    renamed = terraform.plan(a_secret("other", "two"))
 
-    assert empty == terraform.plan(a_secret("two")) == {}
+    assert empty == terraform.plan(a_secret(name, "two")) == {}
     assert planned == {ADDRESS: ["update"]}
     assert (changed["id"], after) == (made["id"], "two")
     assert renamed == {ADDRESS: ["delete", "create"]}
@@ -49,16 +52,17 @@ def test_a_block_lives_from_create_to_destroy(terraform: Terraform, client: Clie
     assert client.send(blocks.filter()) == []
 
 
+@ON_BOTH_SERVERS
 def test_write_only_data_is_sent_by_version_and_kept_nowhere(
-    terraform: Terraform, client: Client
+    terraform: Terraform, client: Client, name: str
 ) -> None:
     def written(value: str, version: int) -> str:
         data = json.dumps({"value": value})
-        common = {"type_slug": "secret", "name": "a secret ü"}
+        common = {"type_slug": "secret", "name": name}
         return block(TYPE, **common, data_wo=data, data_wo_version=version)
 
     state = terraform.apply(written(SECRET, 1))[ADDRESS]
-    made = stored(client)
+    made = stored(client, name)
     same_version = terraform.plan(written("other", 1))
     terraform.apply(written("other", 2))
     files = [
@@ -68,31 +72,29 @@ def test_write_only_data_is_sent_by_version_and_kept_nowhere(
     assert (state["data"], state["data_wo"]) == (None, None)
     assert made == SECRET
     assert same_version == terraform.plan(written("other", 2)) == {}
-    assert stored(client) == "other"
+    assert stored(client, name) == "other"
     assert not any(SECRET.encode() in content for content in files)
 
 
 def test_data_that_becomes_write_only_is_sent_once_more(
-    terraform: Terraform, client: Client
+    terraform: Terraform, client: Client, name: str
 ) -> None:
-    terraform.apply(a_secret("one"))
+    terraform.apply(a_secret(name, "one"))
     data = json.dumps({"value": "two"})
 
-    configuration = block(TYPE, type_slug="secret", name="a secret ü", data_wo=data)
+    configuration = block(TYPE, type_slug="secret", name=name, data_wo=data)
     state = terraform.apply(configuration)[ADDRESS]
 
     assert state["data"] is None
-    assert stored(client) == "two"
+    assert stored(client, name) == "two"
     assert terraform.plan(configuration) == {}
 
 
 @ON_BOTH_SERVERS
 def test_drift_deletion_and_imports_are_seen(
-    terraform: Terraform, client: Client, server_kind: str
+    terraform: Terraform, client: Client, name: str
 ) -> None:
-    # Prefect takes no other letters.
-    name = {"forebay": "a secret ü", "prefect": "a-secret"}[server_kind]
-    configuration = a_secret("mine", name)
+    configuration = a_secret(name, "mine")
     made = terraform.apply(configuration)[ADDRESS]
 
     change = BlockDocumentUpdate(data={"value": "theirs"})
@@ -134,8 +136,8 @@ def test_drift_is_seen_in_a_block_that_refers_to_another(
 
 def test_what_is_wrong_with_a_block_is_named(terraform: Terraform, client: Client) -> None:
     data = json.dumps({"value": SECRET})
-    both = terraform.refuse("validate", a_secret(SECRET, data_wo=data))
-    version = terraform.refuse("validate", a_secret(SECRET, data_wo_version=1))
+    both = terraform.refuse("validate", a_secret("it", SECRET, data_wo=data))
+    version = terraform.refuse("validate", a_secret("it", SECRET, data_wo_version=1))
     no_type = terraform.refuse("apply", block(TYPE, type_slug="absent", name="it", data=data))
 
     assert "data or data_wo" in both

@@ -15,10 +15,12 @@ import pytest
 from forebay.calls import variables, work_pools, work_queues
 from forebay.client import Client
 from tests.acceptance.conftest import Terraform
+from tests.acceptance.servers import only_on_forebay
+from tests.conftest import RunningServer
 from tests.proxy import Proxy, Treatment, proxied
 from tests.reliability.broken_applies import provider_of
 
-pytestmark = pytest.mark.terraform
+pytestmark = [pytest.mark.terraform, only_on_forebay("keys")]
 
 CONFIGURATION = """
 provider "forebay" {
@@ -43,6 +45,11 @@ resource "forebay_variable" "v" {
 }
 """
 BAD: tuple[Treatment, ...] = ("refuse", "lose", "drop", "double", "delay")
+
+
+@pytest.fixture
+def server(emptied_server: RunningServer) -> RunningServer:
+    return emptied_server
 
 
 def configuration(url: str, text: str) -> str:

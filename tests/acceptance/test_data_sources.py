@@ -15,8 +15,8 @@ from forebay.calls import (
     work_pools,
     work_queues,
 )
+from forebay.calls import server as server_calls
 from forebay.client import Client
-from forebay.pool_types import default_template, pool_types
 from forebay.wire.blocks import BlockDocumentCreate
 from forebay.wire.concurrency_limits import GlobalConcurrencyLimitCreate
 from forebay.wire.deployments import DeploymentCreate
@@ -25,6 +25,7 @@ from forebay.wire.variables import VariableCreate
 from forebay.wire.work_pools import WorkPoolCreate
 from forebay.wire.work_queues import WorkQueueCreate
 from tests.acceptance.conftest import Terraform, block
+from tests.acceptance.servers import ON_BOTH_SERVERS
 from tests.conftest import RunningServer
 
 pytestmark = pytest.mark.terraform
@@ -93,7 +94,6 @@ def test_more_objects_than_a_page_holds_are_all_found(
     terraform: Terraform, client: Client
 ) -> None:
     for number in range(201):
-        client.send(variables.create(VariableCreate(name=f"v{number}", value=number)))
         body = GlobalConcurrencyLimitCreate(name=f"limit {number:03}", limit=1)
         client.send(concurrency_limits.create(body))
 
@@ -103,7 +103,15 @@ def test_more_objects_than_a_page_holds_are_all_found(
     assert limits == [f"limit {number:03}" for number in range(201)]
 
 
-def test_worker_types_are_those_of_the_server(terraform: Terraform) -> None:
+@ON_BOTH_SERVERS
+def test_worker_types_are_those_of_the_server(terraform: Terraform, client: Client) -> None:
+    told = client.send(server_calls.worker_metadata())
+    templates = {
+        type: given["default_base_job_configuration"]
+        for types in told.values()
+        for type, given in types.items()
+    }
+
     found = look_up(
         terraform,
         source("worker_metadata", "all"),
@@ -112,13 +120,12 @@ def test_worker_types_are_those_of_the_server(terraform: Terraform) -> None:
     )
 
     types = found["all"]["worker_types"]
-    assert types.keys() == pool_types().keys()
+    assert {t: json.loads(v["default_base_job_template"]) for t, v in types.items()} == templates
     assert list(found["one"]["worker_types"]) == ["docker"]
-    template = json.loads(types["docker"]["default_base_job_template"])
-    assert template == default_template("docker")
     assert found["server"]["version"].startswith("3.")
 
 
+@ON_BOTH_SERVERS
 def test_flows_deployments_limits_variables_and_blocks_are_found(
     terraform: Terraform, client: Client
 ) -> None:

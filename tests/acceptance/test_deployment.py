@@ -16,7 +16,8 @@ from forebay.wire.deployments import (
 )
 from forebay.wire.flows import FlowCreate
 from forebay.wire.work_pools import WorkPoolCreate
-from tests.acceptance.conftest import ON_BOTH_SERVERS, Expression, Terraform, block
+from tests.acceptance.conftest import Expression, Terraform, block
+from tests.acceptance.servers import ON_BOTH_SERVERS
 from tests.conftest import RunningServer
 
 pytestmark = pytest.mark.terraform
@@ -163,6 +164,7 @@ def test_it_is_made_in_one_apply_with_all_that_it_needs_and_then_stays(
     assert [pool.name for pool in client.send(work_pools.filter())] == ["pool"]
 
 
+@ON_BOTH_SERVERS
 def test_a_limit_of_its_own_and_a_shared_one_take_turns(
     terraform: Terraform, client: Client
 ) -> None:
@@ -171,17 +173,19 @@ def test_a_limit_of_its_own_and_a_shared_one_take_turns(
     own = a_deployment(concurrency={"limit": 3})
     other = a_deployment(global_concurrency_limit_id=str(shared.id))
 
-    terraform.apply(own)
-    first = stored(client).global_concurrency_limit
     terraform.apply(other)
-    second, empty = stored(client).global_concurrency_limit, terraform.plan(other)
+    first, first_plan = stored(client).global_concurrency_limit, terraform.plan(other)
     terraform.apply(own)
+    second, second_plan = stored(client).global_concurrency_limit, terraform.plan(own)
+    terraform.apply(other)
     third = stored(client).global_concurrency_limit
+    terraform.apply("")
 
-    assert first is not None and first.limit == 3
-    assert second is not None and second.id == shared.id
-    assert empty == terraform.plan(own) == {}
-    assert third is not None and third.limit == 3
+    assert first is not None and first.id == shared.id
+    assert second is not None and second.limit == 3
+    assert first_plan == second_plan == {}
+    assert third is not None and third.id == shared.id
+    assert [limit.id for limit in client.send(concurrency_limits.filter())] == [shared.id]
 
 
 def test_a_new_name_or_flow_replaces_it(terraform: Terraform, client: Client) -> None:

@@ -3,6 +3,8 @@
 import pytest
 
 from tests.acceptance.conftest import Terraform
+from tests.acceptance.servers import ON_BOTH_SERVERS
+from tests.conftest import RunningServer
 
 pytestmark = pytest.mark.terraform
 
@@ -32,6 +34,12 @@ data "forebay_block" "copy" {
 """
 
 
+@pytest.fixture
+def server(emptied_server: RunningServer) -> RunningServer:
+    return emptied_server
+
+
+@ON_BOTH_SERVERS
 def test_secret_is_passed_on_and_not_kept(terraform: Terraform) -> None:
     terraform.apply(BLOCK)
     copy = COPY.replace(

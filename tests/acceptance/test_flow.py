@@ -6,7 +6,8 @@ from forebay.calls import deployments, flows
 from forebay.client import Client
 from forebay.wire.deployments import DeploymentCreate
 from forebay.wire.flows import FlowCreate, FlowUpdate
-from tests.acceptance.conftest import ON_BOTH_SERVERS, Terraform, block
+from tests.acceptance.conftest import Terraform, block
+from tests.acceptance.servers import ON_BOTH_SERVERS
 from tests.conftest import RunningServer
 
 pytestmark = pytest.mark.terraform

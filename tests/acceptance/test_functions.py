@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.acceptance.conftest import Terraform
+from tests.conftest import RunningServer
 
 pytestmark = pytest.mark.terraform
 
@@ -29,6 +30,12 @@ output "merged" {
 }
 output "pool" { value = provider::forebay::parse_id("work_queue", "etl/high").work_pool_name }
 """
+
+
+@pytest.fixture
+def server(shared_server: RunningServer) -> RunningServer:
+    """Nothing is asked of it."""
+    return shared_server
 
 
 def test_functions_compute_while_planning(terraform: Terraform) -> None:

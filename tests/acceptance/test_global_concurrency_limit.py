@@ -8,7 +8,8 @@ from forebay.wire.concurrency_limits import (
     GlobalConcurrencyLimitCreate,
     GlobalConcurrencyLimitUpdate,
 )
-from tests.acceptance.conftest import ON_BOTH_SERVERS, Terraform, block
+from tests.acceptance.conftest import Terraform, block
+from tests.acceptance.servers import ON_BOTH_SERVERS
 from tests.conftest import RunningServer
 
 pytestmark = pytest.mark.terraform

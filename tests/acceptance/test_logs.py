@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.conftest import Terraform
+from tests.conftest import RunningServer
 
 pytestmark = pytest.mark.terraform
 
@@ -28,12 +29,18 @@ resource "forebay_block" "b" {{
 """
 
 
+@pytest.fixture
+def server(emptied_server: RunningServer) -> RunningServer:
+    return emptied_server
+
+
 def test_trace_tells_calls_and_requests_and_no_secret(
     terraform: Terraform, tmp_path: Path
 ) -> None:
     log = tmp_path / "provider.log"
     terraform.environment |= {"TF_LOG_PROVIDER": "TRACE", "TF_LOG_PATH": str(log)}
-    token = terraform.environment["FOREBAY_API_KEY"]
+    given = terraform.environment
+    token = given.get("FOREBAY_API_KEY") or given["PREFECT_API_AUTH_STRING"].partition(":")[2]
 
     terraform.write(CONFIGURATION)
     told = terraform.run("apply", "-auto-approve", "-input=false", "-no-color").stdout

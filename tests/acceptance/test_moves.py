@@ -13,6 +13,8 @@ from forebay.client import Client
 from forebay.wire.work_pools import WorkPoolCreate
 from forebay.wire.work_queues import WorkQueueCreate
 from tests.acceptance.conftest import Terraform
+from tests.acceptance.servers import ON_BOTH_SERVERS
+from tests.conftest import RunningServer
 
 ROOT = Path(__file__).parents[2]
 
@@ -61,6 +63,11 @@ def stored(type: str, name: str, attributes: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture
+def server(emptied_server: RunningServer) -> RunningServer:
+    return emptied_server
+
+
+@pytest.fixture
 def both(terraform: Terraform, provider_mirror: Path) -> Terraform:
     """Terraform with this provider and a stand-in for the other one."""
     mirror = provider_mirror.parent / "mirror"
@@ -81,6 +88,7 @@ def both(terraform: Terraform, provider_mirror: Path) -> Terraform:
     return terraform
 
 
+@ON_BOTH_SERVERS
 def test_state_of_the_other_provider_is_taken_over_with_an_empty_plan(
     both: Terraform, client: Client
 ) -> None:
@@ -127,14 +135,15 @@ def test_state_of_the_other_provider_is_taken_over_with_an_empty_plan(
     both.folder.joinpath("main.tf").write_text(HEADER + CONFIGURATION, "utf-8")
     both.run("init", "-no-color")
 
-    both.run("plan", "-out=plan.bin", "-no-color")
-    shown = json.loads(both.run("show", "-json", "plan.bin").stdout)
-    both.run("apply", "-no-color", "plan.bin")
+    told = both.run("apply", "-auto-approve", "-json", "-input=false").stdout.splitlines()
     resources = both.resources()
     again = both.run("plan", "-detailed-exitcode", "-no-color")
 
-    actions = [change["change"]["actions"] for change in shown["resource_changes"]]
-    assert actions == [["no-op"], ["no-op"]]
+    messages = list(map(json.loads, told))
+    moved = [m["change"]["action"] for m in messages if m["type"] == "planned_change"]
+    (done,) = [m["changes"] for m in messages if m["type"] == "change_summary"][-1:]
+    assert moved == ["move", "move"]
+    assert (done["operation"], done["add"], done["change"], done["remove"]) == ("apply", 0, 0, 0)
     assert again.returncode == 0
     assert resources["forebay_work_pool.etl"]["id"] == str(pool.id)
     assert resources["forebay_work_queue.high"]["id"] == str(queue.id)

@@ -5,7 +5,8 @@ import pytest
 from forebay.calls import variables
 from forebay.client import Client
 from forebay.wire.variables import VariableCreate, VariableUpdate
-from tests.acceptance.conftest import ON_BOTH_SERVERS, Expression, Terraform, block
+from tests.acceptance.conftest import Expression, Terraform, block
+from tests.acceptance.servers import ON_BOTH_SERVERS
 from tests.conftest import RunningServer
 
 pytestmark = pytest.mark.terraform
@@ -21,12 +22,15 @@ def server(emptied_server: RunningServer) -> RunningServer:
     return emptied_server
 
 
-def test_a_variable_lives_from_create_to_destroy(terraform: Terraform, client: Client) -> None:
-    full = block(TYPE, name="eine Variable", value=NESTED, tags=["b", "a"])
+@ON_BOTH_SERVERS
+def test_a_variable_lives_from_create_to_destroy(
+    terraform: Terraform, client: Client, name: str
+) -> None:
+    full = block(TYPE, name=name, value=NESTED, tags=["b", "a"])
     plain = block(TYPE, name="renamed")
 
     made = terraform.apply(full)[ADDRESS]
-    stored = client.send(variables.read_by_name("eine Variable"))
+    stored = client.send(variables.read_by_name(name))
     empty = terraform.plan(full)
     planned = terraform.plan(plain)
     changed = terraform.apply(plain)[ADDRESS]
@@ -76,12 +80,12 @@ def test_drift_and_deletion_outside_are_planned_back(terraform: Terraform, clien
 
 
 def test_import_by_name_and_by_id_is_followed_by_an_empty_plan(
-    terraform: Terraform, client: Client
+    terraform: Terraform, client: Client, name: str
 ) -> None:
-    made = client.send(variables.create(VariableCreate(name="a b", value=NESTED, tags=["t"])))
-    configuration = block(TYPE, name="a b", value=NESTED, tags=["t"])
+    made = client.send(variables.create(VariableCreate(name=name, value=NESTED, tags=["t"])))
+    configuration = block(TYPE, name=name, value=NESTED, tags=["t"])
 
-    assert terraform.bring(ADDRESS, "a b", configuration) == {}
+    assert terraform.bring(ADDRESS, name, configuration) == {}
     assert terraform.bring(ADDRESS, str(made.id), configuration) == {}
 
 

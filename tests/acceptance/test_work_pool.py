@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -14,7 +15,8 @@ from forebay.wire.deployments import DeploymentCreate
 from forebay.wire.flows import FlowCreate
 from forebay.wire.work_pools import WorkPoolCreate, WorkPoolUpdate
 from forebay.wire.work_queues import WorkQueueUpdate
-from tests.acceptance.conftest import ON_BOTH_SERVERS, Terraform, block
+from tests.acceptance.conftest import Terraform, block
+from tests.acceptance.servers import ON_BOTH_SERVERS
 from tests.conftest import RunningServer
 
 pytestmark = pytest.mark.terraform
@@ -29,7 +31,8 @@ TEMPLATE = {
         },
     },
 }
-ADDRESS = "forebay_work_pool.it"
+TYPE = "forebay_work_pool"
+ADDRESS = f"{TYPE}.it"
 
 
 @pytest.fixture
@@ -39,9 +42,15 @@ def server(emptied_server: RunningServer) -> RunningServer:
 
 
 def a_pool(name: str = "pool", **attributes: object) -> str:
-    values = {"type": "process", **attributes}
-    lines = "\n".join(f"  {key} = {json.dumps(value)}" for key, value in values.items())
-    return f'resource "forebay_work_pool" "it" {{\n  name = {json.dumps(name)}\n{lines}\n}}\n'
+    return block(TYPE, **{"name": name, "type": "process", **attributes})
+
+
+def a_pool_each(attributes: Mapping[str, Mapping[str, object]]) -> str:
+    """A pool for each of these, named as they are."""
+    return "".join(
+        block(TYPE, label, **{"name": label, "type": "process", **given})
+        for label, given in attributes.items()
+    )
 
 
 def planned_template(terraform: Terraform, configuration: str) -> dict[str, Any] | None:
@@ -89,47 +98,45 @@ def test_init_pins_the_provider_in_a_lock_file(terraform: Terraform) -> None:
     assert "h1:" in lock
 
 
-@pytest.mark.parametrize(
-    "attributes",
-    [
-        {"description": "new"},
-        {"paused": True},
-        {"concurrency_limit": 0},
-        {"base_job_template": json.dumps(TEMPLATE)},
-    ],
-    ids=lambda attributes: next(iter(attributes)),
-)
-def test_a_change_is_made_in_place_and_can_be_cleared_again(
-    terraform: Terraform, client: Client, attributes: dict[str, object]
+@ON_BOTH_SERVERS
+def test_each_change_is_made_in_place_and_can_be_cleared_again(
+    terraform: Terraform, client: Client
 ) -> None:
-    before = terraform.apply(a_pool())[ADDRESS]
-    changed = a_pool(**attributes)
+    values = {
+        "description": "new",
+        "paused": True,
+        "concurrency_limit": 0,
+        "base_job_template": json.dumps(TEMPLATE),
+    }
+    bare = a_pool_each({name: {} for name in values})
+    changed = a_pool_each({name: {name: value} for name, value in values.items()})
 
+    before = terraform.apply(bare)
     planned = terraform.plan(changed)
-    after = terraform.apply(changed)[ADDRESS]
+    after = terraform.apply(changed)
     second_plan = terraform.plan(changed)
-    terraform.apply(a_pool())
+    terraform.apply(bare)
 
-    assert planned == {ADDRESS: ["update"]}
-    assert after["id"] == before["id"]
+    assert planned == {f"{TYPE}.{name}": ["update"] for name in values}
+    assert [pool["id"] for pool in after.values()] == [pool["id"] for pool in before.values()]
     assert second_plan == {}
-    pool = client.send(work_pools.read("pool"))
-    assert (pool.description, pool.is_paused, pool.concurrency_limit) == (None, False, None)
-    assert terraform.plan(a_pool()) == {}
+    for pool in client.send(work_pools.filter()):
+        assert (pool.description, pool.is_paused, pool.concurrency_limit) == (None, False, None)
+        assert pool.base_job_template == default_template("process")
+    assert terraform.plan(bare) == {}
 
 
-@pytest.mark.parametrize("changed", [a_pool("other"), a_pool(type="docker")], ids=["name", "type"])
-def test_a_new_name_or_type_replaces_the_pool(
-    terraform: Terraform, client: Client, changed: str
-) -> None:
-    before = terraform.apply(a_pool())[ADDRESS]
+def test_a_new_name_or_type_replaces_the_pool(terraform: Terraform, client: Client) -> None:
+    changed = a_pool_each({"name": {"name": "other"}, "type": {"type": "docker"}})
 
+    before = terraform.apply(a_pool_each({"name": {}, "type": {}}))
     planned = terraform.plan(changed)
-    after = terraform.apply(changed)[ADDRESS]
+    after = terraform.apply(changed)
 
-    assert planned == {ADDRESS: ["delete", "create"]}
-    assert after["id"] != before["id"]
-    assert [str(p.id) for p in client.send(work_pools.filter())] == [after["id"]]
+    assert planned == {address: ["delete", "create"] for address in before}
+    ids = {pool["id"] for pool in after.values()}
+    assert not ids & {pool["id"] for pool in before.values()}
+    assert {str(pool.id) for pool in client.send(work_pools.filter())} == ids
 
 
 def test_a_template_written_otherwise_is_no_change(terraform: Terraform) -> None:
@@ -258,21 +265,18 @@ def test_an_undeclared_placeholder_is_refused_before_anything_is_made(
     assert client.send(work_pools.filter()) == []
 
 
-@pytest.mark.parametrize(
-    ("attributes", "words"),
-    [
-        ({"concurrency_limit": -1}, ["concurrency_limit"]),
-        ({"base_job_template": "{not json"}, ["base_job_template", "JSON"]),
-        ({"colour": "red"}, ["colour"]),
-    ],
-    ids=["negative limit", "broken JSON", "unknown attribute"],
-)
-def test_a_wrong_attribute_is_refused_by_name(
-    terraform: Terraform, attributes: dict[str, object], words: list[str]
-) -> None:
-    text = terraform.refuse("validate", a_pool(**attributes))
+def test_a_wrong_attribute_is_refused_by_name(terraform: Terraform) -> None:
+    wrong: dict[str, dict[str, object]] = {
+        "negative": {"concurrency_limit": -1},
+        "broken": {"base_job_template": "{not json"},
+    }
 
-    assert all(word in text for word in words)
+    told = terraform.complaints(a_pool_each(wrong))
+    unknown = terraform.refuse("validate", a_pool(colour="red"))
+
+    assert "concurrency_limit" in told[f"{TYPE}.negative"]
+    assert "base_job_template" in told[f"{TYPE}.broken"] and "JSON" in told[f"{TYPE}.broken"]
+    assert "colour" in unknown
 
 
 def test_a_taken_name_is_refused_with_the_import_command(
@@ -356,28 +360,31 @@ def test_defaults_over_the_template_of_the_type_are_planned_changed_and_taken_aw
     assert terraform.plan(a_pool()) == {}
 
 
-@pytest.mark.parametrize(
-    "attributes",
-    [
-        {},
-        {"job_template_defaults": {"stream_output": False}},
-        {"base_job_template": json.dumps(TEMPLATE)},
-    ],
-    ids=["neither", "defaults", "template"],
-)
+@ON_BOTH_SERVERS
 def test_drift_of_the_template_is_shown_whatever_it_was_made_of(
-    terraform: Terraform, client: Client, attributes: dict[str, object]
+    terraform: Terraform, client: Client
 ) -> None:
-    configuration = a_pool(**attributes)
-    terraform.apply(configuration)
-    before = client.send(work_pools.read("pool")).base_job_template
-    client.send(work_pools.update("pool", WorkPoolUpdate(base_job_template={})))
+    made_of: dict[str, dict[str, object]] = {
+        "neither": {},
+        "defaults": {"job_template_defaults": {"stream_output": False}},
+        "template": {"base_job_template": json.dumps(TEMPLATE)},
+    }
+    configuration = a_pool_each(made_of)
 
-    planned = planned_template(terraform, configuration)
+    def templates() -> dict[str, Any]:
+        found = client.send(work_pools.filter())
+        return {f"{TYPE}.{pool.name}": pool.base_job_template for pool in found}
+
+    terraform.apply(configuration)
+    before = templates()
+    for name in made_of:
+        client.send(work_pools.update(name, WorkPoolUpdate(base_job_template={})))
+    changes = terraform.changes(configuration)
     terraform.apply(configuration)
 
-    assert planned == before
-    assert client.send(work_pools.read("pool")).base_job_template == before
+    planned = {a: c["after"]["effective_base_job_template"] for a, c in changes.items()}
+    assert {a: json.loads(text) for a, text in planned.items()} == before
+    assert templates() == before
     assert terraform.plan(configuration) == {}
 
 
@@ -398,28 +405,26 @@ def test_import_of_a_pool_with_other_defaults_is_followed_by_an_empty_plan(
     assert terraform.plan(a_pool(type="docker", base_job_template=template)) == {}
 
 
-@pytest.mark.parametrize(
-    ("attributes", "words"),
-    [
-        ({"job_template_defaults": {"imagge": "x"}}, ["imagge", "working_dir"]),
-        ({"job_template_defaults": ["x"]}, ["must be an object"]),
-        ({"type": "mine", "job_template_defaults": {"a": 1}}, ["mine", "base_job_template"]),
-        (
-            {
-                "job_template_defaults": {"stream_output": False},
-                "base_job_template": json.dumps(TEMPLATE),
-            },
-            ["Two templates"],
-        ),
-    ],
-    ids=["unknown variable", "no object", "unknown type", "both"],
-)
-def test_defaults_that_cannot_be_are_refused_by_validation(
-    terraform: Terraform, attributes: dict[str, object], words: list[str]
-) -> None:
-    text = terraform.refuse("validate", a_pool(**attributes))
+def test_defaults_that_cannot_be_are_refused_by_validation(terraform: Terraform) -> None:
+    defaults: dict[str, object] = {"stream_output": False}
+    both = {"job_template_defaults": defaults, "base_job_template": json.dumps(TEMPLATE)}
 
-    assert all(word in text for word in [*words, "job_template_defaults"])
+    told = terraform.complaints(
+        a_pool_each(
+            {
+                "variable": {"job_template_defaults": {"imagge": "x"}},
+                "kind": {"job_template_defaults": ["x"]},
+                "type": {"type": "mine", "job_template_defaults": {"a": 1}},
+                "both": both,
+            }
+        )
+    )
+
+    assert all("job_template_defaults" in text for text in told.values())
+    assert "imagge" in told[f"{TYPE}.variable"] and "working_dir" in told[f"{TYPE}.variable"]
+    assert "must be an object" in told[f"{TYPE}.kind"]
+    assert "mine" in told[f"{TYPE}.type"] and "base_job_template" in told[f"{TYPE}.type"]
+    assert "Two templates" in told[f"{TYPE}.both"]
 
 
 def test_a_type_that_nobody_knows_keeps_the_template_that_its_worker_brings(

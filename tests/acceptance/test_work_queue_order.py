@@ -6,7 +6,8 @@ from forebay.calls import work_pools, work_queues
 from forebay.client import Client
 from forebay.wire.work_pools import WorkPoolCreate
 from forebay.wire.work_queues import WorkQueueCreate, WorkQueueUpdate
-from tests.acceptance.conftest import ON_BOTH_SERVERS, Terraform, block
+from tests.acceptance.conftest import Terraform, block
+from tests.acceptance.servers import ON_BOTH_SERVERS
 from tests.conftest import RunningServer
 
 pytestmark = pytest.mark.terraform

@@ -8,6 +8,7 @@ import pytest
 from forebay.calls import blocks, tokens
 from forebay.client import Client
 from tests.acceptance.conftest import Terraform, block
+from tests.acceptance.servers import FOREBAY, ON_BOTH_SERVERS, PREFECT, only_on_forebay
 from tests.conftest import RunningServer
 
 pytestmark = pytest.mark.terraform
@@ -33,6 +34,7 @@ def server(emptied_server: RunningServer) -> RunningServer:
     return emptied_server
 
 
+@only_on_forebay("tokens")
 def test_token_is_used_kept_in_no_state_and_revoked_at_the_end(
     terraform: Terraform, client: Client, server: RunningServer
 ) -> None:
@@ -56,12 +58,16 @@ def test_token_is_used_kept_in_no_state_and_revoked_at_the_end(
     assert answer.status_code == 401
 
 
-def test_missing_pool_is_named(terraform: Terraform) -> None:
+@ON_BOTH_SERVERS
+def test_missing_pool_or_a_server_without_tokens_is_named(
+    terraform: Terraform, server_kind: str
+) -> None:
     error = terraform.refuse(
         "apply", 'ephemeral "forebay_worker_token" "t" {\n  work_pool_name = "nowhere"\n}'
     )
 
-    assert 'Work pool "nowhere" not found' in error
+    words = {FOREBAY: 'Work pool "nowhere" not found', PREFECT: "The server makes no tokens"}
+    assert words[server_kind] in error
 
 
 def test_life_of_seconds_is_refused(terraform: Terraform) -> None:

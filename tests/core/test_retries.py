@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from forebay.answers import Answer
 from forebay.calls import KEY_HEADER, Call, call
 from forebay.client import Client
 from forebay.errors import ApiError, Conflict, Forbidden, Interrupted, Unavailable
+from forebay.exchange import Exchanger
 from forebay.settings import ClientSettings
 
 READ: Call[str] = call("GET", "/admin/version", str)
@@ -175,6 +177,31 @@ def test_csrf_token_is_renewed_when_it_is_refused(scripted: Any) -> None:
 
     tokens = [headers.get("prefect-csrf-token") for _, headers in scripted.requests]
     assert tokens == [None, "t1", None, "t2"]
+
+
+def test_csrf_tokens_that_are_read_at_once_leave_each_other_valid() -> None:
+    exchanger = Exchanger(ClientSettings(), "test")
+    token_of: dict[str, str] = {}  # by client, as Prefect 3.8.4 keeps them
+    answers: list[Any] = [None, None]
+    calls = [exchanger.exchange(CREATE) for _ in answers]
+
+    def answered(request: Any) -> Answer:
+        if request.method == "GET":
+            token = f"t{len(token_of)}"
+            token_of[request.url.partition("client=")[2]] = token
+            return Answer(200, {}, json.dumps({"token": token}).encode())
+        given = {name.decode(): value.decode() for name, value in request.headers}
+        is_valid = token_of.get(given.get("prefect-csrf-client", ""), "none") == given.get(
+            "prefect-csrf-token"
+        )
+        return Answer(201, {}, b'"made"') if is_valid else Answer(403, {}, b"Invalid CSRF token")
+
+    # Both are refused before either has a token, and both have one before either uses it.
+    for _ in range(3):
+        requests = [each.send(answer) for each, answer in zip(calls, answers, strict=True)]
+        answers = list(map(answered, requests))
+
+    assert [answer.status for answer in answers] == [201, 201]
 
 
 def test_server_without_csrf_is_asked_once(scripted: Any) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any, ClassVar
+from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from forebay.errors import FieldProblem, ForebayError, Invalid
 from forebay_provider.connection import Connection
+from forebay_provider.data_sources.server import ServerView
 from forebay_provider.data_sources.work_pool import WorkPoolView
 from forebay_provider.framework.declarations import attribute, from_values, model
 from forebay_provider.framework.resource import Incomplete, Resource
@@ -255,6 +257,19 @@ def test_unknown_endpoint_is_never_replaced_by_another_server(
     assert answer.private == b"kept"
     assert answer.diagnostics[0].severity == pb.Diagnostic.WARNING
     assert "endpoint is not known yet" in answer.diagnostics[0].detail
+
+
+def test_server_that_does_not_tell_which_one_it_is_is_named(call: Any) -> None:
+    call.configure(
+        endpoint="http://127.0.0.1:1", expected_server_id=str(uuid4()), retry={"max_attempts": 1}
+    )
+
+    config = call.encode(ServerView, {})
+    answer = call("ReadDataSource", type_name="forebay_server", config=config)
+
+    (problem,) = answer.diagnostics
+    assert problem.summary == "The server did not tell whether it is the expected one"
+    assert "http://127.0.0.1:1" in problem.detail
 
 
 def test_data_source_with_an_unknown_endpoint_says_what_to_do(call: Any) -> None:

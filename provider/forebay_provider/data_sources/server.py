@@ -1,6 +1,6 @@
 """The data source `forebay_server`: what the server says of itself."""
 
-from forebay.errors import NotFound
+from forebay.errors import NoSuchEndpoint
 from forebay_provider.api import calls
 from forebay_provider.connection import Connection
 from forebay_provider.framework.declarations import attribute, model
@@ -37,6 +37,6 @@ class ServerDataSource(DataSource[ServerView, Connection]):
         try:
             found = self.client.send(calls.server.identity())
             config.id, config.forebay_version = str(found.id), found.version
-        except NotFound:
+        except NoSuchEndpoint:
             config.id = config.forebay_version = None
         return config

@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from forebay.errors import ForebayError, NotFound
+from forebay.errors import ForebayError, NoSuchEndpoint, NotFound
 from forebay_provider import logs
 from forebay_provider.api import calls, wire
 from forebay_provider.connection import Connection
@@ -87,8 +87,10 @@ class WorkerTokenResource(Ephemeral[WorkerToken, Connection]):
         )
         try:
             made = self.client.send(calls.tokens.create(body))
-        except NotFound as error:
-            raise self._explained(error) from None
+        except NoSuchEndpoint:
+            raise ForebayError(
+                "The server makes no tokens: it is none of Forebay's, or an old one."
+            ) from None
         logs.hide(made.token)
         values = {
             "work_pool_id": config.work_pool_id,
@@ -117,16 +119,6 @@ class WorkerTokenResource(Ephemeral[WorkerToken, Connection]):
         if not found:
             raise NotFound(f"There is no work pool with the ID {id}.")
         return found[0].name
-
-    def _explained(self, error: NotFound) -> ForebayError:
-        """`error`, or that this is no server that makes tokens."""
-        try:
-            self.client.send(calls.server.identity())
-        except NotFound:
-            return ForebayError(
-                "The server makes no tokens: it is none of Forebay's, or an old one."
-            )
-        return error
 
 
 def _half(lifetime_seconds: int) -> datetime:

@@ -95,7 +95,7 @@ class DeploymentResource(Resource[Deployment, Connection]):
         body = to_wire(
             plan,
             wire.deployments.DeploymentCreate,
-            **{**_limit(plan), **_steps(plan), "flow_id": flow_id},
+            **{**_own_limit(plan, _NONE), **_steps(plan), "flow_id": flow_id},
         )
         try:
             made = self.client.send(calls.deployments.create(body))
@@ -113,13 +113,7 @@ class DeploymentResource(Resource[Deployment, Connection]):
             return None
 
     def update(self, plan: Deployment, state: Deployment) -> Deployment:
-        fixed: dict[str, Any] = {}
-        shared = plan.global_concurrency_limit_id
-        if plan.concurrency != state.concurrency or shared != state.global_concurrency_limit_id:
-            fixed |= _limit(plan)
-        if shared == state.global_concurrency_limit_id:
-            # Prefect 3.8.4 makes a second limit of its own where this says null once more: 409.
-            fixed.pop("global_concurrency_limit_id", None)
+        fixed = _own_limit(plan, state)
         if plan.pull_steps != state.pull_steps:
             fixed |= _steps(plan)
         place = (plan.work_pool_name, plan.work_queue_name)
@@ -133,12 +127,21 @@ class DeploymentResource(Resource[Deployment, Connection]):
                 self.client.send(calls.deployments.update(UUID(state.id), body))
             except NotFound as error:
                 raise _no_pool(plan, error) from None
+        if state.concurrency is not None and plan.global_concurrency_limit_id is not None:
+            # Prefect 3.8.4 keeps the limit that a shared one replaces, and makes no other then.
+            with suppress(NotFound):
+                self.client.send(calls.concurrency_limits.delete(OWN_LIMIT + state.id))
         read = calls.deployments.read(UUID(state.id))
         return completed(plan, lambda: self._found(self.client.send(read), plan))
 
     def delete(self, state: Deployment) -> None:
+        id = UUID(state.id)
         with suppress(NotFound):
-            self.client.send(calls.deployments.delete(UUID(state.id)))
+            if state.global_concurrency_limit_id is not None:
+                # Prefect 3.8.4 would delete the limit as well, whoever shares it.
+                without = wire.deployments.DeploymentUpdate(global_concurrency_limit_id=None)
+                self.client.send(calls.deployments.update(id, without))
+            self.client.send(calls.deployments.delete(id))
 
     def find(self, text: str) -> Deployment:
         if as_uuid(text) is not None:
@@ -228,15 +231,20 @@ def _planned_configuration(plan: Deployment, config: Deployment, prior: Deployme
     return prior.effective_job_configuration if prior and stays else UNKNOWN
 
 
-def _limit(plan: Deployment) -> dict[str, Any]:
-    """The fields that hold a deployment's limit."""
-    given = None if plan.concurrency is None else to_values(plan.concurrency)
-    options = None if given is None else {k: v for k, v in given.items() if k != "limit"}
-    return {
-        "concurrency_limit": None if given is None else given["limit"],
-        "concurrency_options": options,
-        "global_concurrency_limit_id": plan.global_concurrency_limit_id,
-    }
+_NONE = from_values(Deployment, {})
+
+
+def _own_limit(plan: Deployment, state: Deployment) -> dict[str, Any]:
+    """The fields of the limit of its own, where it changes."""
+    if plan.concurrency == state.concurrency:
+        return {}
+    if plan.concurrency is not None:
+        options = {**to_values(plan.concurrency)}
+        return {"concurrency_limit": options.pop("limit"), "concurrency_options": options}
+    if plan.global_concurrency_limit_id is not None:
+        # A limit of null beside it would delete the shared one (Prefect 3.8.4).
+        return {"concurrency_options": None}
+    return {"concurrency_limit": None, "concurrency_options": None}
 
 
 def _steps(plan: Deployment) -> dict[str, Any]:
