@@ -128,7 +128,7 @@ PLAYS = (
     *(
         Play(
             f"fuzz_http {db}",
-            "sent>=5000|500000 server_errors<=0 unanswered<=0 schema_breaks<=0",
+            "sent>=5000|500000 server_errors<=0 unanswered<=0 schema_breaks<=0 never_reached<=0",
             night="--seconds 14400 --requests 500000",
         )
         for db in BOTH
