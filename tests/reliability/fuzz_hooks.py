@@ -19,9 +19,11 @@ from tests.reliability.fuzz_objects import bodies, path_values
 LED = 0.9  # of the requests go to objects that exist
 RIGHTED = 0.8  # of the bodies are right but for one thing
 MOST_WAIT_SECONDS = 0.1  # for which a claim is held: sixty seconds tell no more
-# What goes with others goes from objects of its own, so that the others are there to be deleted.
-DELETES_MORE = re.compile(
+# What takes others with it, or can be deleted by another path too, goes from objects of its own,
+# so that the other ones are there to be deleted.
+RAZES = re.compile(
     r"DELETE /api/(work_pools|flows|flow_runs|deployments|block_types|block_schemas)/\{\w+\}$"
+    r"|DELETE /api/(concurrency_limits/tag|variables/name)/\{\w+\}$"
     r"|POST /api/flow_runs/bulk_delete$"
 )
 
@@ -45,7 +47,7 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
 
 def _fate(operation: str) -> str:
     """What becomes of the objects that the operation is led to."""
-    if DELETES_MORE.match(operation):
+    if RAZES.match(operation):
         return "razed"
     return "deleted" if operation.startswith("DELETE ") else "kept"
 

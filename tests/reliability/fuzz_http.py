@@ -26,7 +26,7 @@ from tests.conftest import BIN, RunningServer, start_server, stop_process
 from tests.postgres import cluster
 from tests.reliability.fuzz_objects import make_objects
 
-ROUND_REQUESTS, ROUND_SECONDS = 1500, 60
+ROUND_REQUESTS, ROUND_SECONDS = 1500, 30
 PHASES = ("fuzzing", "coverage", "stateful")  # of schemathesis, in turns
 OBJECTS = 3  # of each kind, for each fate
 FATES = ("kept", "deleted", "razed")
