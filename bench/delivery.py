@@ -131,8 +131,7 @@ async def _stock(stage: Stage) -> list[Figure]:
             counted: Counter[str] = Counter()
             before = await completed(lane)
             work = by_stock_protocol(lanes, "stock", counted)
-            seconds, warm_up = stage.seconds, stage.seconds / 4
-            cost = await drive(stage.urls, lanes, seconds, stage.meter(), work, warm_up=warm_up)
+            cost = await drive(stage.urls, lanes, stage.seconds, stage.meter(), work)
             differ = await completed(lane) - before - counted["delivered"]
             rates[lanes] = cost.rate
             what = f"a run by the stock protocol, {lanes} workers"

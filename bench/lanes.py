@@ -23,6 +23,10 @@ class Answer:
         return json.loads(self.body)
 
 
+WARM_UP = 0.25  # of the time that is measured, before it
+LOST = Answer(599, b"the connection was lost")
+
+
 class Lane:
     """One connection; one request at a time."""
 
@@ -51,16 +55,29 @@ class Lane:
     async def send(
         self, method: str, path: str, value: Any = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        """The answer to a request; a value is sent as JSON."""
-        assert self._reader is not None and self._writer is not None
+        """The answer to a request; a value is sent as JSON.
+
+        `LOST` when the server ends the connection instead; the next request makes a new one.
+        """
+        assert self._reader is not None
         if self._reader.at_eof():  # the server ends connections that were idle for seconds
             self.close()
             await self.open()
+        try:
+            return await self._exchange(method, path, value, headers or {})
+        except (ConnectionError, asyncio.IncompleteReadError):
+            self._reader.feed_eof()
+            return LOST
+
+    async def _exchange(
+        self, method: str, path: str, value: Any, headers: Mapping[str, str]
+    ) -> Answer:
+        assert self._reader is not None and self._writer is not None
         body = b"" if value is None else json.dumps(value).encode()
         lines = [f"{method} {self.prefix}{path} HTTP/1.1", f"host: {self.host}:{self.port}"]
         if body:
             lines += ["content-type: application/json", f"content-length: {len(body)}"]
-        lines += [f"{name}: {text}" for name, text in (headers or {}).items()]
+        lines += [f"{name}: {text}" for name, text in headers.items()]
         self._writer.write("\r\n".join([*lines, "", ""]).encode() + body)
         head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
         status = int(head[9:12])
@@ -101,17 +118,18 @@ async def drive(
     work: Work,
     *,
     most: int | None = None,
-    warm_up: float = 0.0,
 ) -> Cost:
     """Let `lanes` connections, spread over servers, do `work` again and again for a time.
 
-    `most` ends it sooner: so many times in all. One time should be one request. What is done in
-    the seconds of `warm_up` before does not count.
+    What is done before, until all are at work, and what ends after does not count: requests that
+    the server leaves waiting are waited for, and no part of the time. With `most` it ends after
+    so many times in all, which count from the first.
     """
     made = [Lane(urls[number % len(urls)]) for number in range(lanes)]
     await asyncio.gather(*(lane.open() for lane in made))
     loop = asyncio.get_running_loop()
     begun = done = 0
+    warm_up = 0.0 if most is not None else seconds * WARM_UP
     ends = loop.time() + warm_up + seconds
     took: list[float] = []
 
@@ -124,18 +142,19 @@ async def drive(
             took.append(time.perf_counter() - began)
             done += made_now  # after the wait: others have added meanwhile
 
-    async def start_counting() -> None:
-        nonlocal done
-        await asyncio.sleep(warm_up)
-        done = 0
-        took.clear()
-        meter.start()
-
+    meter.start()
+    working = asyncio.gather(*(keep_on(lane, number) for number, lane in enumerate(made)))
     try:
-        meter.start()
-        counting = [start_counting()] if warm_up else []
-        await asyncio.gather(*counting, *(keep_on(lane, n) for n, lane in enumerate(made)))
-        return meter.stop(done, percentile(took, 0.5) * 1000 if took else 0.0)
+        if warm_up:
+            await asyncio.wait([working], timeout=warm_up)
+            done = 0
+            took.clear()
+            meter.start()
+        await asyncio.wait([working], timeout=ends - loop.time())
+        cost = meter.stop(done, percentile(took, 0.5) * 1000 if took else 0.0)
+        await working
+        return cost
     finally:
+        working.cancel()
         for lane in made:
             lane.close()
