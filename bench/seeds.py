@@ -68,7 +68,12 @@ async def due_run(lane: Lane, database: Database, deployment: str) -> Example:
     due = (datetime.now(UTC) - timedelta(minutes=5)).isoformat()
     state = {"type": "SCHEDULED", "state_details": {"scheduled_time": due}}
     made = await lane.ok("POST", f"/deployments/{deployment}/create_flow_run", {"state": state})
-    return await _row(database, flow_runs, UUID(made["id"]))
+    return await like(database, UUID(made["id"]))
+
+
+async def like(database: Database, run: UUID) -> Example:
+    """A run as an example for more of them."""
+    return await _row(database, flow_runs, run)
 
 
 async def backlog(database: Database, example: Example, number: int) -> None:

@@ -48,6 +48,7 @@ DUE = 60
 # What grows with each run; a table of pools, queues or workers may be read whole by a sweep.
 GROWING = {"flow_run", "flow_run_state", "claim", "log", "task_run", "artifact", "event"}
 GROWTH, SLACK = 1.2, 30  # of rows or steps: a join may be done in another way
+IS_LATE = (flow_runs.c.state_type == "SCHEDULED", flow_runs.c.state_name == "Late")
 HEARTBEAT = WorkerHeartbeat(name="w", heartbeat_interval_seconds=30)
 
 
@@ -59,7 +60,7 @@ class World:
     other_queue: UUID
     flow: UUID
     deployment: UUID
-    run: UUID = field(default_factory=uuid4)  # that the others are like
+    run: seeds.Example = field(default_factory=dict)  # that the others are like
     last: UUID = field(default_factory=uuid4)
     claimed: list[tuple[UUID, int]] = field(default_factory=list)  # runs with their epochs
     attempt: UUID = field(default_factory=uuid4)
@@ -82,9 +83,12 @@ async def make_due(database: Database, world: World) -> None:
     of_deployment = {"flow_id": world.flow, "deployment_id": world.deployment}
     queue = world.place.queue_id
     early, late = now() - timedelta(minutes=5), now() - timedelta(minutes=1)
-    world.run = await a_run(database, queue, due=early, **of_deployment)
+    run = await a_run(database, queue, due=early, **of_deployment)
+    world.run = await seeds.like(database, run)
     world.last = await a_run(database, queue, due=late, **of_deployment)
     await seeds.backlog(database, world.run, DUE)
+    async with database.write() as db:
+        await db.execute(update(flow_runs).where(*IS_LATE).values(state_name="Scheduled"))
 
 
 def a_new_run(world: World, **fields: Any) -> FlowRunRow:

@@ -29,7 +29,7 @@ async def a_queue_with_ended_runs(database: Database) -> tuple[UUID, UUID]:
     deployment = await a_deployment(database, flow, work_queue_id=queue)
     of = {"flow_id": flow, "deployment_id": deployment}
     run = await a_run(database, queue, due=now(), **of)
-    await seeds.backlog(database, run, ENDED)
+    await seeds.backlog(database, await seeds.like(database, run), ENDED)
     ended = update(flow_runs).where(flow_runs.c.id != run)
     async with database.write() as db:
         await db.execute(ended.values(state_type="COMPLETED", end_time=now()))
