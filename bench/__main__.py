@@ -11,6 +11,7 @@ disturbs rates. With `--keep` the figures are written as JSON too, and as a plot
 
 import argparse
 import asyncio
+import signal
 import sys
 import time
 import traceback
@@ -114,6 +115,9 @@ def main() -> None:
     about |= {"load": results.load()}
     figures: list[Figure] = []
     wrong = ["it was interrupted"]
+    # As from the keyboard, also in the background: what was started is ended, what was found told.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         wrong = asyncio.run(measure(arguments, figures))
     finally:
