@@ -302,9 +302,17 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "a poll's order is that of ids alone",
         f"{SERVER}/flow_runs/polling.py",
-        "runs.order_by(found.c.priority, due, id)",
-        "runs.order_by(id)",
+        ".order_by(found.c.priority, due, id)",
+        ".order_by(id)",
         f"{POLLING}::test_runs_are_offered_by_priority_and_time",
+    ),
+    Fault(
+        "workers who poll at once are offered the same runs",
+        f"{SERVER}/flow_runs/polling.py",
+        "min(offered + others, MOST_FURTHER_RUNS)",
+        "min(offered, MOST_FURTHER_RUNS)",
+        "tests/server/flow_runs/test_offers.py"
+        "::test_workers_who_poll_at_once_are_offered_other_runs_too",
     ),
     Fault(
         "a claim's order is that of ids alone",

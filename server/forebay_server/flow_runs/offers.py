@@ -4,8 +4,9 @@ Kept in the memory of one process, which is enough: an offer is no claim, and tw
 offer the same run cost a refused proposal. Knows neither HTTP nor SQL.
 """
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Protocol, TypeVar
 from uuid import UUID
 
@@ -49,6 +50,22 @@ class RecentOffers:
 
     def __init__(self) -> None:
         self._pools: dict[UUID, dict[str, tuple[float, list[UUID]]]] = {}
+        self._under_way: Counter[str] = Counter()
+
+    @contextmanager
+    def asking(self, pool_name: str, limit: int) -> Iterator[None]:
+        """Count a poll while it is answered."""
+        self._under_way[pool_name] += limit
+        try:
+            yield
+        finally:
+            self._under_way[pool_name] -= limit
+            if not self._under_way[pool_name]:
+                del self._under_way[pool_name]
+
+    def asked_for(self, pool_name: str) -> int:
+        """How many runs the polls of a pool ask for that are answered just now."""
+        return self._under_way[pool_name]
 
     def note(self, pool_id: UUID, caller: str, runs: Sequence[Run], now: float) -> None:
         """Remember an offer; of one caller only its last. `now` is in seconds of any clock."""

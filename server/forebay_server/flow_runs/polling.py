@@ -4,7 +4,7 @@ The cost depends on the number of queues and of runs answered, never on the back
 is asked for its first runs through an index, and only queues that have due runs are asked.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache, lru_cache
@@ -17,6 +17,7 @@ from sqlalchemy import (
     ColumnElement,
     Integer,
     Row,
+    Select,
     and_,
     bindparam,
     case,
@@ -36,7 +37,7 @@ from forebay_server.claims import queries as claim_queries
 from forebay_server.db.columns import UtcDateTime
 from forebay_server.db.columns import now as process_now
 from forebay_server.db.engine import Database, Transaction
-from forebay_server.db.prepared import Prepared
+from forebay_server.db.prepared import Prepared, is_one_of
 from forebay_server.errors import NotFound
 from forebay_server.flow_runs.offers import RecentOffers, spread
 from forebay_server.flow_runs.tables import flow_runs
@@ -45,7 +46,7 @@ from forebay_server.work_queues.tables import work_queues
 
 QUEUES_PER_STATEMENT = 10
 MOST_PER_STATEMENT = 100  # of one priority; SQLite joins at most 500 parts
-MOST_FURTHER_RUNS = 200  # read beyond the limit, so that others than were offered can be chosen
+MOST_FURTHER_RUNS = 500  # read beyond the limit, so that others than were offered can be chosen
 SEEN_AGAIN_AFTER = timedelta(seconds=5)  # polls in between leave no mark
 
 # Named as text: deployments build on runs, not the other way.
@@ -85,6 +86,14 @@ async def due_runs(db: Transaction, poll: Poll, recent: RecentOffers) -> Offer:
     later within their queue. They do not when free slots are what bounds the answer: whoever
     proposes another run then finds no slot. Raises `NotFound` for a pool or a queue that does not exist.
     """
+    if poll.caller is None:
+        return await _due_runs(db, poll, None)
+    with recent.asking(poll.pool_name, poll.limit):
+        return await _due_runs(db, poll, recent)
+
+
+async def _due_runs(db: Transaction, poll: Poll, recent: RecentOffers | None) -> Offer:
+    """The offer; without `recent` it is made to nobody who will propose."""
     bounds = _Bounds(poll.before is not None, poll.after is not None)
     times = {"before": poll.before, "after": poll.after}
     asked = {"pool_name": poll.pool_name, "queue_names": list(poll.queue_names), **times}
@@ -93,23 +102,31 @@ async def due_runs(db: Transaction, poll: Poll, recent: RecentOffers) -> Offer:
     pool = rows[0]
     at = process_now()  # good enough for telling whether a mark is seconds old
     unmarked = [row.id for row in rows if row.id is not None and not is_marked(row, at)]
-    weights: Mapping[UUID, float] = {}
-    if poll.caller is not None:
-        weights = recent.weights(pool.pool_id, poll.caller, monotonic())
-    room = poll.limit + min(len(weights), MOST_FURTHER_RUNS) if poll.limit else 0
+    room = poll.limit
+    if recent is not None and poll.limit:
+        offered = len(recent.weights(pool.pool_id, poll.caller or "", monotonic()))
+        others = recent.asked_for(poll.pool_name) - poll.limit
+        room += min(offered + others, MOST_FURTHER_RUNS)
     if pool.pool_free is not None:
         room = min(room, pool.pool_free)
+    is_spread = room > poll.limit
     runs: list[Row[Any]] = []
     if not pool.pool_is_paused:
         waiting = [row for row in rows if row.has_due and _room(row, room) > 0]
         for queues in batches(waiting):
             if len(runs) >= room:
                 break
-            values = _values(queues, room - len(runs))
-            runs += await db.run(_first_runs(bounds, len(queues)), {**values, **times})
-    runs = spread(runs, poll.limit, weights)
-    if poll.caller is not None:
-        recent.note(pool.pool_id, poll.caller, runs, monotonic())
+            statement = _first_runs(bounds, len(queues), only_ids=is_spread)
+            runs += await db.run(statement, {**_values(queues, room - len(runs)), **times})
+    if recent is not None:
+        # Anew, with what was offered while this waited for the database.
+        weights = recent.weights(pool.pool_id, poll.caller or "", monotonic())
+        runs = spread(runs, poll.limit, weights)
+        recent.note(pool.pool_id, poll.caller or "", runs, monotonic())
+    if is_spread and runs:
+        place = {run.id: number for number, run in enumerate(runs)}
+        found = await db.run(_whole(db.dialect), {"run_ids": [*place]})
+        runs = sorted(found, key=lambda run: place[run.id])
     return Offer(pool.pool_id, runs, unmarked)
 
 
@@ -221,7 +238,7 @@ def _values(queues: Sequence[Row[Any]], room: int) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=200)
-def _first_runs(bounds: _Bounds, queues: int) -> Prepared:
+def _first_runs(bounds: _Bounds, queues: int, *, only_ids: bool) -> Prepared:
     """The first runs of each of so many queues, merged by priority, time and id."""
     due, id = flow_runs.c.next_scheduled_start_time, flow_runs.c.id
     parts = []
@@ -236,11 +253,20 @@ def _first_runs(bounds: _Bounds, queues: int) -> Prepared:
         )
         parts.append(select(first))
     found = union_all(*parts).subquery("found")
-    runs = select(flow_runs, work_queues.c.name.label("queue_name"))
-    runs = runs.join(found, found.c.id == id)
-    runs = runs.join(work_queues, work_queues.c.id == flow_runs.c.work_queue_id)
-    runs = runs.order_by(found.c.priority, due, id)
+    runs = select(id, flow_runs.c.work_queue_id) if only_ids else _runs_with_queue()
+    runs = runs.join(found, found.c.id == id).order_by(found.c.priority, due, id)
     return Prepared(runs.limit(bindparam("room", type_=Integer)))
+
+
+@cache
+def _whole(dialect: str) -> Prepared:
+    """Runs by their ids."""
+    return Prepared(_runs_with_queue().where(is_one_of(flow_runs.c.id, "run_ids", dialect)))
+
+
+def _runs_with_queue() -> Select[Any]:
+    runs = select(flow_runs, work_queues.c.name.label("queue_name"))
+    return runs.join(work_queues, work_queues.c.id == flow_runs.c.work_queue_id)
 
 
 def is_marked(queue: Row[Any], at: datetime) -> bool:

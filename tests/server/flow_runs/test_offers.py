@@ -7,9 +7,11 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import httpx2 as httpx
+import pytest
 
-from forebay_server.db.engine import Database
+from forebay_server.db.engine import Database, Transaction
 from forebay_server.flow_runs.offers import REMEMBERED_SECONDS, RecentOffers, spread
+from forebay_server.flow_runs.polling import Poll, due_runs
 from tests.server.flow_runs.builders import a_place, a_queue, a_run, propose
 
 HIGH, LOW = uuid4(), uuid4()
@@ -110,6 +112,33 @@ async def test_two_workers_are_offered_other_runs_first(
     assert await poll(api, "one", 3) == ["0", "1", "2"]
     assert await poll(api, None, 3) == ["0", "1", "2"]
     assert await poll(api, "two", 6) == ["0", "1", "2", "3", "4", "5"]
+
+
+async def test_workers_who_poll_at_once_are_offered_other_runs_too(
+    api: httpx.AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = await a_place(database)
+    await some_runs(database, place.queue_id, 32)
+    recent, all_have_asked, run = RecentOffers(), asyncio.Barrier(4), Transaction.run
+    asked: set[Transaction] = set()
+
+    async def run_together(db: Transaction, *statement: Any) -> Any:
+        found = await run(db, *statement)
+        if db not in asked:
+            asked.add(db)
+            await all_have_asked.wait()
+        return found
+
+    async def offered(worker: str) -> list[UUID]:
+        async with database.read() as db:
+            poll = Poll("p", [], None, None, limit=4, caller=worker)
+            return [each.id for each in (await due_runs(db, poll, recent)).runs]
+
+    monkeypatch.setattr(Transaction, "run", run_together)
+    offers = await asyncio.gather(*(offered(f"w{number}") for number in range(4)))
+
+    ids = [id for offer in offers for id in offer]
+    assert len(ids) == len(set(ids)) == 16
 
 
 async def test_a_lower_queue_waits_even_when_all_of_the_higher_was_offered(
