@@ -249,7 +249,9 @@ class Scene:
     async def _beat(self, db: Transaction, worker: str) -> None:
         beats = {("p", worker): WorkerHeartbeat(name=worker)}
         (live,) = (await worker_queries.record_heartbeats(db, beats)).values()
-        await claim_queries.renew(db, live.work_pool_id, worker, live.lease_seconds)
+        await claim_queries.renew(
+            db, (live.work_pool_id, worker), live.lease_seconds, live.heard_at
+        )
 
     async def _tried(
         self, what: str, database: Database, work: Callable[[Transaction], Awaitable[Any]]

@@ -147,8 +147,9 @@ async def propose_pending(db: Transaction, world: World) -> None:
 async def beat(db: Transaction, world: World) -> None:
     (worker,) = (await workers.record_heartbeats(db, {("p", HEARTBEAT.name): HEARTBEAT})).values()
     held = [run for run, _ in world.claimed]
-    await claim_queries.renew(db, worker.work_pool_id, worker.name, worker.lease_seconds)
-    await claim_queries.renew(db, worker.work_pool_id, worker.name, worker.lease_seconds, held)
+    holder = (worker.work_pool_id, worker.name)
+    await claim_queries.renew(db, holder, worker.lease_seconds, worker.heard_at)
+    await claim_queries.renew(db, holder, worker.lease_seconds, worker.heard_at, held)
 
 
 async def sweep(db: Transaction, world: World) -> None:

@@ -51,19 +51,19 @@ def release(run_id: UUID, at: datetime) -> Change:
 
 async def renew(
     db: Transaction,
-    pool_id: UUID,
-    worker_name: str,
+    worker: tuple[UUID, str],
     lease_seconds: float,
+    at: datetime,
     run_ids: Sequence[UUID] | None = None,
 ) -> None:
-    """Extend the live claims of a worker to `lease_seconds` from now.
+    """Extend the live claims of a worker, its pool's id and its name, to `lease_seconds` from `at`.
 
     With `run_ids` the claims of these runs only, and the rest run out.
     """
-    at = await db.now()
+    pool_id, name = worker
     values: dict[str, Any] = {
         "pool_id": pool_id,
-        "holder_name": worker_name,
+        "holder_name": name,
         "seconds": lease_seconds,
         "until": at + timedelta(seconds=lease_seconds),
         "at": at,

@@ -66,8 +66,8 @@ class Intake:
             for key, worker in sorted(live.items()):
                 if worker.has_claims:
                     runs = heartbeats[key].flow_run_ids
-                    lease = worker.lease_seconds
-                    await claims.renew(db, worker.work_pool_id, worker.name, lease, runs)
+                    holder = (worker.work_pool_id, worker.name)
+                    await claims.renew(db, holder, worker.lease_seconds, worker.heard_at, runs)
             return live
 
         return await retries.write(self._database, write)

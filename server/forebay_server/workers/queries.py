@@ -50,6 +50,7 @@ class LiveWorker:
 
     work_pool_id: UUID
     name: str
+    heard_at: datetime  # by the database's clock
     lease_seconds: float
     is_draining: bool  # asked to take no more runs
     has_claims: bool
@@ -64,7 +65,6 @@ async def record_heartbeats(
     whose status changes. Without an interval the one announced before stays; a worker that drains
     does so until it is a new process. A worker of a pool that does not exist is left out.
     """
-    at = await db.now()
     found: list[Row[Any]] = []
     for is_new in (False, True):
         rows = [
@@ -78,7 +78,10 @@ async def record_heartbeats(
             if heartbeat.is_new is is_new
         ]
         if rows:
-            found += await db.run(_record(db.dialect, is_new), {"beats": rows, "at": at})
+            values: dict[str, Any] = {"beats": rows}
+            if db.dialect == "sqlite":
+                values["at"] = await db.now()
+            found += await db.run(_record(db.dialect, is_new), values)
     unready = {row.work_pool_id for row in found if row.pool_status == WorkPoolStatus.NOT_READY}
     for pool_id in sorted(unready):
         await pools.mark_ready(db, pool_id)
@@ -88,14 +91,23 @@ async def record_heartbeats(
 def _live(row: Row[Any]) -> LiveWorker:
     lease = lease_seconds(row.heartbeat_interval_seconds)
     is_draining = row.status == DRAINING
-    return LiveWorker(row.work_pool_id, row.name, lease, is_draining, bool(row.has_claims))
+    return LiveWorker(
+        row.work_pool_id,
+        row.name,
+        row.last_heartbeat_time,
+        lease,
+        is_draining,
+        bool(row.has_claims),
+    )
 
 
 @cache
 def _record(dialect: str, is_new: bool) -> Prepared:
     kinds = {"id": workers.c.id.type, "interval": workers.c.heartbeat_interval_seconds.type}
     beats = given_rows(dialect, "beats", pool=text_type(), name=text_type(), **kinds)
-    at = bindparam("at", type_=UtcDateTime)
+    at: ColumnElement[Any] = func.statement_timestamp()  # the same for all, without a journey
+    if dialect == "sqlite":
+        at = bindparam("at", type_=UtcDateTime)
     values: dict[str, ColumnElement[Any]] = {
         "id": beats.c.id,
         "created": at,
@@ -136,6 +148,7 @@ def _record(dialect: str, is_new: bool) -> Prepared:
         ).returning(
             workers.c.work_pool_id,
             workers.c.name,
+            workers.c.last_heartbeat_time,
             workers.c.heartbeat_interval_seconds,
             workers.c.status,
             select(its.c.name).where(its_pool).scalar_subquery().label("pool_name"),

@@ -180,7 +180,7 @@ async def test_a_renewed_claim_is_left_alone(api: httpx.AsyncClient, database: D
     await expire(database)
 
     async with database.write() as db:
-        await claim_queries.renew(db, place.pool_id, "w1", 20)
+        await claim_queries.renew(db, (place.pool_id, "w1"), 20, await db.now())
     await sweep(database)
 
     assert await live_claims(database) == [(mine, 1)]
@@ -348,7 +348,7 @@ async def test_a_worker_that_is_heard_of_may_be_missed_again(
         )
 
     async with database.write() as db:
-        await claim_queries.renew(db, place.pool_id, "w", 30)
+        await claim_queries.renew(db, (place.pool_id, "w"), 30, await db.now())
     await Rescuer().tick(database)
     await pass_downtime(database, 3600)
     await Rescuer().tick(database)
