@@ -17,6 +17,7 @@ APART_SECONDS = 0.02
 AHEAD_SECONDS = 0.5
 MOST_MEDIAN_MS, MOST_SLOWEST_MS = 20.0, 100.0
 WAITING = 5_000
+TOGETHER, PAUSE_SECONDS = 50, 0.2  # as they arrive
 WAIT_SECONDS = 60  # of their requests; the measurement is over before
 SETTLE_SECONDS, COUNTED_SECONDS = 3.0, 7
 MOST_OF_A_CORE = 0.02
@@ -81,7 +82,11 @@ async def _idle(stage: Stage) -> list[Figure]:
             body = {"worker_name": f"idle {number}", "limit": 1, "wait_seconds": WAIT_SECONDS}
             await lane.ok("POST", "/work_pools/idle/claim", body)
 
-    waiting = [asyncio.create_task(wait(lane, n)) for n, lane in enumerate(lanes)]
+    waiting = []
+    for number, lane in enumerate(lanes):
+        waiting.append(asyncio.create_task(wait(lane, number)))
+        if number % TOGETHER == 0:  # thousands in one moment are told to come back
+            await asyncio.sleep(PAUSE_SECONDS)
     meter = stage.meter()
     while True:  # until the last has arrived and looked
         meter.start()
