@@ -18,6 +18,7 @@ from forebay_worker.base import Assignment, JobConfiguration, Outcome, StartFail
 from forebay_worker.loop import Worker, WorkerOptions
 from forebay_worker.runs import Surroundings
 from forebay_worker.shipping import LogShipper
+from forebay_worker.sources import HeldRun
 from tests.worker.conftest import Site
 
 
@@ -230,6 +231,9 @@ class Idle:
 
     async def ask(self, free: int | None, awaited: int) -> list[FlowRun]:
         self.asked += 1
+        return []
+
+    async def unheard(self) -> list[HeldRun]:
         return []
 
 
