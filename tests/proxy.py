@@ -58,7 +58,11 @@ def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
 
         def answer(self) -> None:
-            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            length = int(self.headers.get("content-length", 0))
+            body = self.rfile.read(length)
+            if len(body) < length:  # its sender has ended within it
+                self.close_connection = True
+                return
             line = f"{self.command} {self.path}"
             proxy.requests.append(line)
             treatment = proxy.treat(len(proxy.requests), line)
