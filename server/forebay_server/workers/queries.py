@@ -105,7 +105,7 @@ def _live(row: Row[Any]) -> LiveWorker:
 def _record(dialect: str, is_new: bool) -> Prepared:
     kinds = {"id": workers.c.id.type, "interval": workers.c.heartbeat_interval_seconds.type}
     beats = given_rows(dialect, "beats", pool=text_type(), name=text_type(), **kinds)
-    at: ColumnElement[Any] = func.statement_timestamp()  # the same for all, without a journey
+    at: ColumnElement[Any] = func.clock_timestamp()
     if dialect == "sqlite":
         at = bindparam("at", type_=UtcDateTime)
     values: dict[str, ColumnElement[Any]] = {

@@ -97,6 +97,7 @@ async def test_many_clients_share_the_poolers_connections(apps: list[FastAPI]) -
                 await db.scalar(
                     text(
                         "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'forebay'"
+                        " AND datname = current_database()"
                     )
                 )
             )
