@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextvars import ContextVar
 from datetime import datetime
 from typing import Any, TypeVar, cast
 from uuid import UUID
@@ -22,6 +23,8 @@ from forebay_server.db.shared_commits import SharedCommits
 
 T = TypeVar("T")
 
+_asked_at: ContextVar[float] = ContextVar("asked_at", default=float("-inf"))  # for a connection
+
 BUSY_TIMEOUT_SECONDS = 10
 SQLITE_READERS = 4
 
@@ -29,7 +32,8 @@ SQLITE_READERS = 4
 # of the three is waited out in a request, since whoever has waited in vain is answered with 503.
 CONNECT_SECONDS = 4.0
 PING_SECONDS = 2.0  # of a pooled connection, before it is used
-TRUSTED_SECONDS = 0.5  # in which a connection that was used needs no ping
+TRUSTED_SECONDS = 0.5  # in which a connection that was used needs no ping,
+AT_ONCE_SECONDS = 0.05  # when it was free within these
 CHECKOUT_SECONDS = 6.0  # for a connection: a free one, tried, or a new one
 STATEMENT_SECONDS = 8.0  # the database itself gives up after 10, if it still hears anything
 CLOSE_SECONDS = 3.0  # at the end
@@ -187,6 +191,7 @@ class Database:
         """A connection of the pool. Raises `TimeoutError` when there is none in time."""
         is_remote = self.dialect != "sqlite"
         async with AsyncExitStack() as stack:
+            _asked_at.set(time.monotonic())
             async with asyncio.timeout(CHECKOUT_SECONDS if is_remote else None):
                 connection = await stack.enter_async_context(engine.connect())
             yield connection
@@ -274,8 +279,11 @@ def _postgres_engine(
     @event.listens_for(engine.sync_engine, "checkout")
     def _check(connection: Any, record: Any, _proxy: Any) -> None:
         """One that has just been used is taken for alive: a ping would be a journey of its own."""
-        idle = time.monotonic() - record.info.get("used_at", float("-inf"))
-        if connection is not None and idle > TRUSTED_SECONDS and not _ping(connection):
+        at = time.monotonic()
+        idle = at - record.info.get("used_at", float("-inf"))
+        # Whoever has waited for it has none of its patience left for a statement that hangs.
+        is_trusted = idle < TRUSTED_SECONDS and at - _asked_at.get() < AT_ONCE_SECONDS
+        if connection is not None and not is_trusted and not _ping(connection):
             raise InvalidatePoolError
 
     @event.listens_for(engine.sync_engine, "handle_error")
