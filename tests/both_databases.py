@@ -7,8 +7,12 @@ import pytest
 
 from forebay_server.settings import ServerSettings
 
+POSTGRESQL = pytest.param("postgresql", marks=pytest.mark.postgres)
+# Beside a test of what SQLite does not have, or where nobody could see it.
+ON_POSTGRESQL = pytest.mark.parametrize("settings", [POSTGRESQL], indirect=True)
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+
+@pytest.fixture(params=["sqlite", POSTGRESQL])
 def settings(
     request: pytest.FixtureRequest, migrated_sqlite: Path, tmp_path: Path
 ) -> ServerSettings:

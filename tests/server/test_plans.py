@@ -7,7 +7,6 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import httpx2 as httpx
-import pytest
 from sqlalchemy import ColumnElement, Table, delete, insert, literal, select, text, update
 
 from bench import seeds
@@ -36,7 +35,7 @@ from forebay_server.task_runs.tables import task_runs
 from forebay_server.work_pools import queries as work_pools
 from forebay_server.work_queues import queries as work_queues
 from forebay_server.workers import queries as workers
-from tests.both_databases import settings
+from tests.both_databases import ON_POSTGRESQL, settings
 from tests.server.events.sockets import an_event
 from tests.server.flow_runs.builders import Place, a_deployment, a_flow, a_place, a_queue, a_run
 from tests.server.statements import Weighed, read_whole, weighed
@@ -305,9 +304,8 @@ async def test_no_hot_operation_costs_more_for_what_has_ended(
             assert not whole, f"{name} reads all of {whole}: {sent[0]}"
 
 
+@ON_POSTGRESQL
 async def test_postgresql_tidies_hot_tables_by_what_has_left_them(database: Database) -> None:
-    if database.dialect == "sqlite":
-        pytest.skip("what leaves an index of SQLite is gone at once")
     options = text(
         "SELECT relname, reloptions FROM pg_class WHERE relname IN ('flow_run', 'claim')"
     )

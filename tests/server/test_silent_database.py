@@ -75,6 +75,27 @@ async def test_a_silent_database_is_answered_with_503_in_time_and_soon_forgotten
     assert max(seconds for _, _, seconds in answers) < MOST_SECONDS
 
 
+async def test_heartbeats_behind_one_that_hangs_wait_no_longer_than_it(
+    api: httpx.AsyncClient, silence: Silence
+) -> None:
+    async def beat(name: str) -> tuple[int, float]:
+        began = time.monotonic()
+        answer = await api.post("/work_pools/p/workers/heartbeat", json={"name": name})
+        return answer.status_code, time.monotonic() - began
+
+    await api.post("/work_pools/", json={"name": "p", "type": "process"})
+    assert (await beat("w"))[0] == 204
+
+    silence.begin()
+    first = asyncio.create_task(beat("w"))
+    await asyncio.sleep(0.1)  # until it is under way
+    answers = [await beat("v"), await first]
+    silence.end()
+
+    assert {status for status, _ in answers} == {503}
+    assert max(seconds for _, seconds in answers) < MOST_SECONDS
+
+
 async def test_a_statement_that_is_never_answered_ends_in_time(
     database: Database, silence: Silence
 ) -> None:

@@ -6,6 +6,7 @@ from forebay.wire.work_pools import WorkerHeartbeat
 from forebay_server.claims import queries as claims
 from forebay_server.db import retries
 from forebay_server.db.engine import Database, Transaction
+from forebay_server.db.failures import is_passing
 from forebay_server.errors import NotFound
 from forebay_server.workers import queries
 from forebay_server.workers.queries import LiveWorker
@@ -50,6 +51,9 @@ class Intake:
                 try:
                     live = await self._write({key: told for key, (told, _) in batch.items()})
                 except Exception as error:  # noqa: BLE001 - each of those who wait raises it
+                    if is_passing(error):  # those who came meanwhile have waited long enough
+                        batch |= self._arrived
+                        self._arrived = {}
                     for _, written in batch.values():
                         if not written.done():
                             written.set_exception(error)

@@ -5,7 +5,6 @@ from typing import Any
 from uuid import UUID
 
 import httpx2 as httpx
-import pytest
 from sqlalchemy import Table, func, insert, select, update
 
 from forebay_server.artifacts.tables import artifact_keys, artifacts
@@ -18,7 +17,7 @@ from forebay_server.flow_runs.tables import flow_run_states, flow_runs
 from forebay_server.logs.tables import logs
 from forebay_server.services.old_runs import delete_old
 from forebay_server.task_runs.tables import TaskRunRow, task_runs
-from tests.both_databases import settings
+from tests.both_databases import ON_POSTGRESQL, settings
 from tests.server.flow_runs.builders import a_place, a_run, a_running_run
 
 __all__ = ["settings"]
@@ -139,11 +138,10 @@ async def test_old_lines_of_no_run_go_too(database: Database) -> None:
     assert await counts(database, logs) == [1]
 
 
+@ON_POSTGRESQL
 async def test_a_run_that_somebody_has_locked_is_left_for_the_next_time(
     api: httpx.AsyncClient, database: Database
 ) -> None:
-    if database.dialect == "sqlite":
-        pytest.skip("one writer at a time locks everything")
     await an_ended_run(api, database, KEPT_DAYS + 1)
 
     async with database.write() as db:
